@@ -1,0 +1,63 @@
+"""Every error that tamperscan raises on purpose.
+
+::
+
+    TamperscanError
+      x ScanError          an input that can't be read as a scan
+      x WeightsError       weights that are missing, altered or of another make
+      x OutputError        a result that can't be written
+      x TrainingError      a training run that can't start or go on
+
+Each message names the thing (a file, a folder, an option), what is wrong with it and what to do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class TamperscanError(Exception):
+    """Base of all errors of this package.
+
+    ::
+
+        try:
+            scan = tamperscan.read_scan(path)
+        except tamperscan.TamperscanError as error:
+            print(error)
+    """
+
+
+class ScanError(TamperscanError):
+    """An input that can't be read as a scan.
+
+    Parameters
+    ----------
+    path
+        The file or folder that was to be read.
+    problem
+        What is wrong, in a few words.
+    advice
+        What the user can do about it.
+    """
+
+    def __init__(self, path: str | Path, problem: str, advice: str) -> None:
+        self.path = str(path)
+        self.problem = problem
+        self.advice = advice
+        super().__init__(f"{self.path}: {problem}. {advice}.")
+
+    def __reduce__(self) -> tuple[type[ScanError], tuple[str, str, str]]:
+        return (type(self), (self.path, self.problem, self.advice))
+
+
+class WeightsError(TamperscanError):
+    """Weights that are missing, altered, or not of the kind that was asked for."""
+
+
+class OutputError(TamperscanError):
+    """A result that can't be written: no permission, no space, or a file in the way."""
+
+
+class TrainingError(TamperscanError):
+    """A training run that can't start or can't go on."""

@@ -1,0 +1,55 @@
+"""What a scan is: voxels with their geometry, and what its reader had to warn about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """One volume of one series.
+
+    Attributes
+    ----------
+    voxels
+        float32 ``[slice, row, column]``; Hounsfield units for CT, the stored signal for MR. Pixel padding is
+        -1024 HU in CT and 0 in MR.
+    spacing_mm
+        Distance between the centres of neighbouring voxels along (slice, row, column), in mm.
+    modality
+        DICOM modality, ``"CT"`` or ``"MR"``.
+    name
+        Short name for people and for output folders: letters, digits, ``.``, ``_`` and ``-`` only.
+    warnings
+        What was unusual about the input, one sentence each (gaps, duplicates, lossy compression, ...).
+    affine
+        float64 ``[4, 4]``: voxel index (slice, row, column, 1) to patient position in mm (DICOM LPS axes, PS3.3
+        C.7.6.2).
+    sha256
+        SHA-256 of the pixel data as read: the voxels as little-endian float32 in C order after the shape.
+    sources
+        The files that the scan came from, in slice order (one entry for a volume file).
+    metadata
+        Further facts about the acquisition, such as ``"Manufacturer"``, ``"ConvolutionKernel"`` or
+        ``"SeriesInstanceUID"`` (DICOM keywords). Nothing that names the patient.
+    """
+
+    voxels: NDArray[np.float32]
+    spacing_mm: tuple[float, float, float]
+    modality: str
+    name: str
+    warnings: tuple[str, ...] = ()
+    affine: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    sha256: str = ""
+    sources: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of (slices, rows, columns)."""
+        slices, rows, columns = self.voxels.shape
+        return slices, rows, columns
