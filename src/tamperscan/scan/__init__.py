@@ -1,1 +1,7 @@
-"""TODO."""
+"""What a scan is, and how one is read from DICOM, NIfTI and NumPy files, folders, zips and DICOMDIRs."""
+
+from tamperscan.scan.read import iter_scans, read_scan, read_scans
+from tamperscan.scan.volume import Scan, pixel_sha256
+from tamperscan.scan.windows import IntensityWindow
+
+__all__ = ["IntensityWindow", "Scan", "iter_scans", "pixel_sha256", "read_scan", "read_scans"]

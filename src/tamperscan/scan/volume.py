@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -27,8 +28,8 @@ class Scan:
     warnings
         What was unusual about the input, one sentence each (gaps, duplicates, lossy compression, ...).
     affine
-        float64 ``[4, 4]``: voxel index (slice, row, column, 1) to patient position in mm (DICOM LPS axes, PS3.3
-        C.7.6.2).
+        float64 ``[4, 4]``: voxel index (slice, row, column, 1) to patient position in mm (DICOM LPS axes,
+        PS3.3 C.7.6.2).
     sha256
         SHA-256 of the pixel data as read: the voxels as little-endian float32 in C order after the shape.
     sources
@@ -53,3 +54,23 @@ class Scan:
         """Number of (slices, rows, columns)."""
         slices, rows, columns = self.voxels.shape
         return slices, rows, columns
+
+
+def pixel_sha256(voxels: NDArray[np.float32]) -> str:
+    """SHA-256 of a volume's shape and voxels, the same on every machine and for every lossless encoding.
+
+    Parameters
+    ----------
+    voxels
+        float32 ``[slice, row, column]``.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits: the digest of the shape as text, then of each slice as little-endian float32
+        in C order.
+    """
+    digest = hashlib.sha256(repr(tuple(int(side) for side in voxels.shape)).encode())
+    for plane in voxels:
+        digest.update(np.ascontiguousarray(plane, dtype="<f4").data)
+    return digest.hexdigest()

@@ -1,0 +1,199 @@
+"""``tamperscan screen``: screen scans, one after the other, and write a report on each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tamperscan.cli.console import (
+    DONE,
+    SUSPICIOUS,
+    UNREADABLE,
+    Bar,
+    debugging,
+    in_one_line,
+    new_app,
+    results,
+    tell_error,
+)
+from tamperscan.errors import TamperscanError
+
+if TYPE_CHECKING:
+    from tamperscan import Detector
+    from tamperscan.report import ReportFiles
+    from tamperscan.scan import Scan
+
+DEFAULT_ALARM_RATE = 0.05
+
+app = new_app()
+
+OutOption = Annotated[
+    Path,
+    typer.Option("--out", "-o", file_okay=False, help="Folder for the reports, one folder in it a scan."),
+]
+DetectorOption = Annotated[
+    str, typer.Option("--detector", help='Packaged detector ("ct", "published") or a folder that holds one.')
+]
+AlarmRateOption = Annotated[
+    float,
+    typer.Option(
+        "--alarm-rate", min=0.0, max=1.0, help="Share of authentic scans that may be called suspicious."
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document a scan, one a line, and nothing else.")
+]
+NoPicturesOption = Annotated[
+    bool, typer.Option("--no-pictures", help="Draw no pictures; quicker and smaller.")
+]
+
+
+@app.command(epilog="Example: tamperscan screen study.zip series/ --out results --exit-code")
+def screen(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", help="DICOM files, folders, DICOMDIRs, zip archives or NIfTI files."),
+    ],
+    out: OutOption = Path("tamperscan-results"),
+    detector: DetectorOption = "ct",
+    alarm_rate: AlarmRateOption = DEFAULT_ALARM_RATE,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 1 if any scan is suspicious.")
+    ] = False,
+    as_json: JsonOption = False,
+    no_pictures: NoPicturesOption = False,
+) -> None:
+    """Screen every scan under every PATH, and write a report on each.
+
+    A scan that can't be read is told and left out, and the others go on. A scan of a kind that the detector
+    was not calibrated for is not judged, and its report says why.
+
+    Ends with 0 when done, 1 if a scan is suspicious (with --exit-code), 2 for wrong usage, 3 if anything
+    could not be read or written.
+    """
+    run = Run(out, detector, alarm_rate=alarm_rate, pictures=not no_pictures, as_json=as_json)
+    for path in paths:
+        run.screen_path(path)
+    run.print_totals()
+    raise typer.Exit(run.exit_code(suspicious=SUSPICIOUS if exit_code else DONE))
+
+
+class Run:
+    """Screens scans, writes their reports, and remembers what failed.
+
+    Parameters
+    ----------
+    out
+        Folder for the reports.
+    detector
+        Name or folder of the detector.
+    alarm_rate
+        Share of authentic scans that may be called suspicious.
+    pictures
+        Whether to draw pictures.
+    as_json
+        Whether to print JSON documents rather than summaries.
+
+    Raises
+    ------
+    WeightsError
+        Where there is no such detector.
+    OutputError
+        Where the folder can't be written.
+    """
+
+    def __init__(
+        self, out: Path, detector: str, *, alarm_rate: float, pictures: bool = True, as_json: bool = False
+    ) -> None:
+        import tamperscan
+        from tamperscan.report.folders import ReportFolders
+        from tamperscan.report.write import make_folder
+
+        make_folder(out)  # before hours of work, not after
+        self.out = out
+        self.verdicts: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self._folders = ReportFolders(out)
+        self._detector: Detector = tamperscan.load_detector(detector)
+        self._alarm_rate = alarm_rate
+        self._pictures = pictures
+        self._as_json = as_json
+
+    def screen_path(self, path: Path) -> None:
+        """Screen every scan under a path, holding one of them in memory at a time."""
+        from tamperscan.scan import iter_scans
+
+        before = len(self.failures)
+        try:
+            for scan in iter_scans(path, on_error=self.fail):
+                self.screen_scan(scan)
+                del scan  # or it would stay in memory until the next one is read
+        except TamperscanError as error:
+            if len(self.failures) == before:  # else it sums up what was told already
+                self.fail(error)
+
+    def screen_scan(self, scan: Scan) -> None:
+        """Screen a scan, write its report and print the result; a failure is remembered, not raised."""
+        try:
+            files = self._report(scan)
+        except TamperscanError as error:
+            self.fail(error)
+        except Exception as error:
+            if debugging():
+                raise
+            self.fail(f"{scan.name}: {in_one_line(error)}")
+        else:
+            self.verdicts[files.document.verdict] += 1
+            self._print(files)
+
+    def fail(self, problem: TamperscanError | str) -> None:
+        """Tell a failure now, and once more at the end."""
+        self.failures.append(str(problem))
+        tell_error(str(problem))
+
+    def exit_code(self, *, suspicious: int) -> int:
+        """Choose the process's exit code: what failed counts more than what was found."""
+        if self.failures:
+            return UNREADABLE
+        return suspicious if self.verdicts["suspicious"] else DONE
+
+    def print_totals(self) -> None:
+        """Print how many scans got which verdict, and what failed, where there was more than one."""
+        if self._count() > 1:
+            if not self._as_json:
+                self._print_counts()
+            for failure in self.failures:
+                tell_error(f"not screened: {failure}")
+        if not self._as_json and self.verdicts:
+            from tamperscan.report.terminal import print_research_use
+
+            print_research_use(results())
+
+    def _count(self) -> int:
+        return self.verdicts.total() + len(self.failures)
+
+    def _report(self, scan: Scan) -> ReportFiles:
+        from tamperscan.report import write_report
+
+        with Bar(f"Screening {scan.name}") as bar:
+            screening = self._detector.screen(scan, progress=bar.update, alarm_rate=self._alarm_rate)
+        return write_report(screening, self._folders.take(scan), pictures=self._pictures)
+
+    def _print(self, files: ReportFiles) -> None:
+        if self._as_json:
+            print(files.document.model_dump_json(), flush=True)
+            return
+        from tamperscan.report.terminal import print_screening
+
+        print_screening(results(), files.document, files)
+
+    def _print_counts(self) -> None:
+        verdicts = self.verdicts
+        print(
+            f"{verdicts.total()} screened: {verdicts['suspicious']} suspicious, {verdicts['clear']} with "
+            f"nothing found, {verdicts['abstained']} not judged. {len(self.failures)} failed. Reports are "
+            f"in {self.out}."
+        )

@@ -1,0 +1,198 @@
+"""Authentic crops for training, cut on the fly from lungs and bodies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamperscan.detect.regions import lung_mask
+from tamperscan.errors import TrainingError
+from tamperscan.scan.volume import Scan
+from tamperscan.scan.windows import IntensityWindow
+
+# Of the crops, this part is centred in the lung where a slice has one; the rest anywhere in the body, so that the
+# network has seen every tissue that the lung's border can bring into its view.
+_LUNG_SHARE = 0.75
+_BODY_HU = -400.0
+_CENTRES_A_SLICE = 256
+_INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class CachedScan:
+    """One scan in a crop cache.
+
+    Attributes
+    ----------
+    name
+        Name of the scan.
+    sha256
+        Hash of the scan's pixel data.
+    file
+        int16 HU ``[slice, row, column]`` as .npy, for memory mapping.
+    slices
+        Number of slices.
+    low, high
+        The scan's own range of intensities, for modalities without absolute units: zero and the 99.9th percentile.
+    """
+
+    name: str
+    sha256: str
+    file: str
+    slices: int
+    low: float
+    high: float
+
+
+def build_cache(
+    scans: Iterable[Scan], folder: Path, progress: Callable[[str], None] = lambda name: None
+) -> list[CachedScan]:
+    """Write each scan once as int16 with the centres that crops may have.
+
+    Parameters
+    ----------
+    scans
+        Authentic scans; one at a time is held in memory.
+    folder
+        Where the cache lies; made if missing. A cache that is complete is taken as it is by `read_cache`.
+    progress
+        Called with each scan's name when it is in the cache.
+
+    Raises
+    ------
+    TrainingError
+        If there was no scan at all.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    cached = []
+    for scan in scans:
+        cached.append(_cache_scan(scan, folder))
+        progress(scan.name)
+    if not cached:
+        raise TrainingError(f"{folder}: no scan to train on. Give a folder of authentic scans.")
+    index = [vars(entry) for entry in cached]
+    temporary = folder / (_INDEX + ".tmp")
+    temporary.write_text(json.dumps(index, indent=1))
+    temporary.replace(folder / _INDEX)
+    return cached
+
+
+def read_cache(folder: Path) -> list[CachedScan] | None:
+    """Return what a complete cache holds, or None where there is none."""
+    index = folder / _INDEX
+    if not index.exists():
+        return None
+    return [CachedScan(**entry) for entry in json.loads(index.read_text())]
+
+
+def _cache_scan(scan: Scan, folder: Path) -> CachedScan:
+    stem = hashlib.sha256((scan.name + scan.sha256).encode()).hexdigest()[:16]
+    np.save(folder / f"{stem}.npy", np.clip(np.rint(scan.voxels), -32768, 32767).astype(np.int16))
+    lungs, bodies = zip(*(_centres(image, scan) for image in scan.voxels), strict=True)
+    np.savez(folder / f"{stem}.centres.npz", lung=np.stack(lungs), body=np.stack(bodies))
+    high = max(1.0, float(np.percentile(scan.voxels, 99.9)))
+    return CachedScan(scan.name, scan.sha256, f"{stem}.npy", scan.shape[0], 0.0, high)
+
+
+def _centres(image: NDArray[np.float32], scan: Scan) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Draw pixels of the lung and of the body, ``[256, 2]`` each; -1 where the slice has none."""
+    rng = np.random.default_rng(0)
+    if scan.modality != "CT":
+        body = _some_pixels(image > 0.1 * float(np.percentile(image, 99.0)), rng)
+        return np.full_like(body, -1), body
+    return _some_pixels(lung_mask(image, scan.spacing_mm[1:]), rng), _some_pixels(image > _BODY_HU, rng)
+
+
+def _some_pixels(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int16]:
+    pixels = np.argwhere(mask)
+    if len(pixels) == 0:
+        return np.full((_CENTRES_A_SLICE, 2), -1, dtype=np.int16)
+    return pixels[rng.integers(len(pixels), size=_CENTRES_A_SLICE)].astype(np.int16)
+
+
+class CropSource:
+    """Draws authentic crops in model units.
+
+    Parameters
+    ----------
+    folder
+        A crop cache.
+    cached
+        Which of its scans to draw from.
+    crop_px
+        Side of a crop in pixels.
+    window
+        Maps HU to model units; None to map each scan by its own range (MR).
+    shift_hu
+        Crops are shifted by up to this many HU, so that the network learns noise and not absolute density.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cached: list[CachedScan],
+        *,
+        crop_px: int,
+        window: IntensityWindow | None,
+        shift_hu: float = 20.0,
+    ) -> None:
+        self._crop_px = crop_px
+        self._windows = [window or IntensityWindow(entry.low, entry.high) for entry in cached]
+        self._shift = shift_hu if window else 0.0
+        self._volumes = [np.load(folder / entry.file, mmap_mode="r") for entry in cached]
+        self._centres = [_load_centres(folder / entry.file) for entry in cached]
+        self._chances = _chances(cached)
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+        """Draw crops, turned and mirrored at random.
+
+        Returns
+        -------
+        float32 ``[count, 1, row, column]`` in model units.
+        """
+        return np.stack([self._draw_one(rng) for _ in range(count)])[:, None]
+
+    def _draw_one(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        index = int(rng.choice(len(self._volumes), p=self._chances))
+        volume, (lung, body) = self._volumes[index], self._centres[index]
+        z = int(rng.integers(volume.shape[0]))
+        in_lung = lung[z, 0, 0] >= 0 and rng.random() < _LUNG_SHARE
+        centres = lung if in_lung or body[z, 0, 0] < 0 else body
+        row, column = centres[z, rng.integers(centres.shape[1])]
+        crop = _cut(volume[z], int(row), int(column), self._crop_px).astype(np.float32)
+        crop += rng.uniform(-self._shift, self._shift)
+        return _turn(self._windows[index].to_model(crop), rng)
+
+
+def _load_centres(volume_file: Path) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    with np.load(volume_file.with_suffix(".centres.npz")) as stored:
+        return stored["lung"], stored["body"]
+
+
+def _chances(cached: list[CachedScan]) -> NDArray[np.float64]:
+    """Weigh a scan by the square root of its slices: long series say more, but must not drown the other scanners."""
+    weights = np.sqrt([float(entry.slices) for entry in cached])
+    chances: NDArray[np.float64] = weights / weights.sum()
+    return chances
+
+
+def _cut(image: NDArray[np.int16], row: int, column: int, side: int) -> NDArray[np.int16]:
+    """Cut a square around a pixel, moved inwards at the border; small images are padded by their edge."""
+    short = (max(0, side - image.shape[0]), max(0, side - image.shape[1]))
+    if any(short):
+        image = np.pad(image, ((0, short[0]), (0, short[1])), mode="edge")
+    top = min(max(row - side // 2, 0), image.shape[0] - side)
+    left = min(max(column - side // 2, 0), image.shape[1] - side)
+    return image[top : top + side, left : left + side]
+
+
+def _turn(crop: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Turn by a multiple of 90 degrees and mirror: the only augmentations that leave the noise as it is."""
+    turned = np.rot90(crop, int(rng.integers(4)))
+    return np.ascontiguousarray(turned[:, ::-1] if rng.random() < 0.5 else turned)

@@ -1,0 +1,193 @@
+"""From a folder of authentic scans to weights: cache, train, export. Needs the ``train`` extra (torch)."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tamperscan.detect.crops import CachedScan, CropSource, build_cache, read_cache
+from tamperscan.diffusion.presets import TrainingPreset
+from tamperscan.diffusion.weights import Card, Weights
+from tamperscan.errors import ScanError, TrainingError
+from tamperscan.scan import Scan, iter_scans
+from tamperscan.scan.windows import IntensityWindow
+
+if TYPE_CHECKING:
+    from tamperscan.diffusion.train import Progress
+
+WEIGHTS_FOLDER = "weights"
+CACHE_FOLDER = "cache"
+# The levels at which the packaged kind of detector looks; see docs/explanation/method.md.
+SCREENING_LEVELS_HU = (8.0, 12.0, 20.0, 32.0)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What a user may choose about a training run.
+
+    Attributes
+    ----------
+    preset
+        Network and settings.
+    name
+        Name of the detector.
+    steps
+        Optimiser steps; None for the preset's number.
+    seed
+        Seed of weights, crops and noise.
+    bf16
+        Convolutions in bfloat16; None for where the hardware is fast at it.
+    licence
+        Goes to the card.
+    """
+
+    preset: TrainingPreset
+    name: str
+    steps: int | None = None
+    seed: int = 0
+    bf16: bool | None = None
+    licence: str = ""
+
+
+def find_scans(
+    folder: Path,
+    modality: str,
+    *,
+    patterns: list[str] | None = None,
+    on_error: Callable[[ScanError], None] = lambda error: None,
+) -> Iterator[Scan]:
+    """Yield the scans to learn from, one at a time.
+
+    Parameters
+    ----------
+    folder
+        Searched with all folders below it.
+    modality
+        Scans of other modalities are left out, and told to ``on_error``.
+    patterns
+        Globs relative to the folder; only files and folders that match one are read. None for all.
+    on_error
+        Called with what can't be read or used.
+    """
+    for place in _places(folder, patterns):
+        for scan in iter_scans(place, on_error=on_error):
+            if scan.modality == modality:
+                yield scan
+            else:
+                on_error(ScanError(place, f"is {scan.modality}, not {modality}", "Leave it out"))
+
+
+def read_split(path: Path, part: str) -> list[str]:
+    """Read the globs of one part of a split file (JSON: part to list of globs).
+
+    Raises
+    ------
+    TrainingError
+        If the file can't be read or has no such part.
+    """
+    try:
+        split = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path}: can't be read as a split ({error}). Give JSON of part to globs.") from error
+    if not isinstance(split, dict) or part not in split:
+        known = ", ".join(split) if isinstance(split, dict) else "none"
+        raise TrainingError(f"{path}: has no part '{part}'. Its parts: {known}.")
+    return [str(pattern) for pattern in split[part]]
+
+
+def train_detector(
+    scans: Iterator[Scan],
+    out: Path,
+    options: TrainingOptions,
+    *,
+    on_scan: Callable[[str], None] = lambda name: None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Weights:
+    """Train a noise predictor on authentic scans and write it as weights.
+
+    A run that was killed goes on from where it was, with the same ``out`` and options; its cache is not made again.
+
+    Parameters
+    ----------
+    scans
+        Authentic scans; consumed only if ``out`` has no cache yet.
+    out
+        Folder of the run: ``cache/``, ``state.safetensors``, ``loss.csv`` and at the end ``weights/``.
+    options
+        What to train.
+    on_scan, report
+        Called with the name of each scan that is in the cache, and after each step.
+
+    Raises
+    ------
+    TrainingError
+        If torch is not installed, there is no scan, or the loss stays not finite.
+    """
+    try:
+        from accelerate import PartialState
+
+        from tamperscan.diffusion.export import export_weights
+        from tamperscan.diffusion.train import train
+    except ImportError as error:
+        raise TrainingError(
+            f"training needs packages that are not installed ({error.name}). Run: pip install 'tamperscan[train]'."
+        ) from error
+    state = PartialState()
+    with state.main_process_first():
+        cached = read_cache(out / CACHE_FOLDER) or build_cache(scans, out / CACHE_FOLDER, on_scan)
+    preset = options.preset
+    window = IntensityWindow(*preset.window) if preset.window else None
+    crops = CropSource(out / CACHE_FOLDER, cached, crop_px=preset.crop_px, window=window)
+    run = train(
+        preset, crops, out, seed=options.seed, steps=options.steps, bf16=options.bf16, report=report
+    )
+    card = _card(options, cached, {"steps": run.step, "loss": round(run.loss, 5), "seconds": round(run.seconds)})
+    return export_weights(run.network, card, out / WEIGHTS_FOLDER)
+
+
+def _places(folder: Path, patterns: list[str] | None) -> list[Path]:
+    """List the files and folders that match; a folder stands for all below it."""
+    if not folder.exists():
+        raise ScanError(folder, "is not there", "Check the path")
+    if patterns is None:
+        return [folder]
+    below = sorted(path for path in folder.rglob("*"))
+    return [
+        path
+        for path in below
+        if any(fnmatch.fnmatchcase(path.relative_to(folder).as_posix(), pattern) for pattern in patterns)
+        and path.relative_to(folder).as_posix().count("/") == _depth(patterns)
+    ]
+
+
+def _depth(patterns: list[str]) -> int:
+    return max(pattern.count("/") for pattern in patterns)
+
+
+def _card(options: TrainingOptions, cached: list[CachedScan], outcome: dict[str, Any]) -> Card:
+    preset = options.preset
+    return Card(
+        name=options.name,
+        kind="low-noise" if preset.network == "local" else "published",
+        modality=preset.modality,
+        window=preset.window,
+        crop_px=preset.crop_px,
+        levels_hu=SCREENING_LEVELS_HU if preset.levels else (),
+        schedule=preset.schedule,
+        timesteps=preset.timesteps,
+        licence=options.licence,
+        training={
+            "settings": asdict(preset),
+            "seed": options.seed,
+            **outcome,
+            "scans": [{"name": entry.name, "slices": entry.slices, "sha256": entry.sha256} for entry in cached],
+            "versions": {name: version(name) for name in ("tamperscan", "torch", "numpy")},
+            "machine": platform.machine(),
+        },
+    )

@@ -1,0 +1,97 @@
+"""From a trained network to weights that run without torch: ONNX and safetensors, never a pickle."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from tamperscan.diffusion.unet import LocalUNet
+from tamperscan.diffusion.weights import NETWORK_FILE, Card, Weights, write_card
+from tamperscan.errors import WeightsError
+
+SAFETENSORS_FILE = "network.safetensors"
+_OPSET = 18
+# Float32 sums in another order; a real fault of an export is orders of magnitude larger.
+_TOLERANCE = 1e-3
+
+
+def export_weights(network: nn.Module, card: Card, folder: Path, *, safetensors: bool = True) -> Weights:
+    """Write a network and its card as a folder of weights.
+
+    Parameters
+    ----------
+    network
+        A `LocalUNet` or `PublishedUNet` on the CPU.
+    card
+        What it is; its ``files`` are filled in here.
+    folder
+        Made if missing.
+    safetensors
+        Also write the parameters as safetensors, to train on from or to load in torch.
+
+    Raises
+    ------
+    WeightsError
+        If the exported network does not give what the network gives.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network = network.eval()
+    names = [NETWORK_FILE]
+    _export_onnx(network, card, folder / NETWORK_FILE)
+    _compare(network, card, folder / NETWORK_FILE)
+    if safetensors:
+        tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+        save_file(tensors, folder / SAFETENSORS_FILE)
+        names.append(SAFETENSORS_FILE)
+    return write_card(folder, card.model_copy(update={"files": dict.fromkeys(names, "")}))
+
+
+def _example(network: nn.Module, card: Card, count: int, side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand((count, 1, side, side), generator=generator) * 2 - 1
+    level = torch.full((count,), 0.02 if card.kind == "low-noise" else 0.0)
+    return image, level
+
+
+def _export_onnx(network: nn.Module, card: Card, path: Path) -> None:
+    image, level = _example(network, card, 2, card.crop_px)
+    count = torch.export.Dim("n", min=1, max=4096)
+    image_dims: dict[int, object] = {0: count}
+    if isinstance(network, LocalUNet):
+        # Rows and columns are free too, in steps of the network's stride.
+        steps = [torch.export.Dim(name, min=2, max=1024) for name in ("rows_by_stride", "columns_by_stride")]
+        image_dims |= {2: network.stride * steps[0], 3: network.stride * steps[1]}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network,
+            (image, level),
+            input_names=["image", "level"],
+            output_names=["noise"],
+            opset_version=_OPSET,
+            dynamo=True,
+            dynamic_shapes=(image_dims, {0: count}),
+            verbose=False,
+        )
+    assert program is not None
+    program.save(path, external_data=False)
+
+
+def _compare(network: nn.Module, card: Card, path: Path) -> None:
+    side = card.crop_px + (network.stride if isinstance(network, LocalUNet) else 0)
+    image, level = _example(network, card, 1, side)
+    with torch.inference_mode():
+        wanted = network(image, level).numpy()
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    got = session.run(None, {"image": image.numpy(), "level": level.numpy()})[0]
+    gap = float(np.abs(got - wanted).max()) / max(1.0, float(np.abs(wanted).max()))
+    if not gap < _TOLERANCE:
+        raise WeightsError(f"{path}: the exported network differs from the trained one by {gap:.2g} of its range.")

@@ -1,0 +1,327 @@
+"""Train a noise predictor: from crops to weights, on the CPU, one GPU or several.
+
+The loop knows arrays in model units only; where they come from is the business of the `Crops` it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from tamperscan.diffusion.ema import Ema
+from tamperscan.diffusion.presets import TrainingPreset
+from tamperscan.diffusion.published import PublishedUNet
+from tamperscan.diffusion.schedule import noise_schedule
+from tamperscan.diffusion.unet import LocalUNet
+from tamperscan.errors import TrainingError
+
+STATE_FILE = "state.safetensors"
+LOSS_FILE = "loss.csv"
+_SECONDS_BETWEEN_SAVES = 45.0
+_WARMUP_STEPS = 200
+_FINAL_RATE = 0.01
+# A few bad steps are skipped; a run of them means that the training itself has broken down.
+_BAD_STEPS_ALLOWED = 20
+
+
+class Crops(Protocol):
+    """Something that authentic crops can be drawn from."""
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
+        """Return float32 ``[count, channels, row, column]`` in model units."""
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training run stands.
+
+    Attributes
+    ----------
+    step, steps
+        Optimiser steps done and wanted.
+    loss
+        Mean squared error of the predicted noise, smoothed over about 100 steps.
+    seconds_left
+        Estimate from this run's own pace.
+    crops_per_second
+        Over all processes.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    seconds_left: float
+    crops_per_second: float
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A finished or interrupted run: its network (averaged weights) and how it went."""
+
+    network: nn.Module
+    step: int
+    loss: float
+    seconds: float
+
+
+def build_network(settings: TrainingPreset) -> nn.Module:
+    """Make the network that a preset asks for, with fresh weights."""
+    if settings.network == "published":
+        return PublishedUNet()
+    return LocalUNet()
+
+
+def train(
+    settings: TrainingPreset,
+    crops: Crops,
+    folder: Path,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    bf16: bool | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> TrainingRun:
+    """Train until the steps are done; go on from the folder's state if there is one.
+
+    Every step draws its crops, levels and noise from a generator seeded by (seed, process, step), so a run that was
+    killed and resumed sees the data that an unbroken run would have seen.
+
+    Parameters
+    ----------
+    settings
+        What to train and how.
+    crops
+        Where authentic crops come from.
+    folder
+        Holds the state (written at least every minute, whole or not at all) and the loss curve.
+    seed
+        Seed of weights, crops and noise.
+    steps
+        Optimiser steps in all; the preset's number if None.
+    bf16
+        Run convolutions in bfloat16; None for where the hardware is fast at it.
+    report
+        Called after each step by the main process.
+
+    Raises
+    ------
+    TrainingError
+        If the loss stays not finite, or the folder's state belongs to other settings.
+    """
+    accelerator = Accelerator(mixed_precision="bf16" if _use_bf16(bf16) else "no")
+    torch.manual_seed(seed)
+    return _Trainer(settings, crops, folder, seed, steps or settings.steps, accelerator).run(report)
+
+
+class _Trainer:
+    """The state of a run, and the few things that are done to it."""
+
+    def __init__(
+        self,
+        settings: TrainingPreset,
+        crops: Crops,
+        folder: Path,
+        seed: int,
+        steps: int,
+        accelerator: Accelerator,
+    ) -> None:
+        self.settings, self.crops, self.folder, self.seed, self.steps = settings, crops, folder, seed, steps
+        self.accelerator = accelerator
+        network = build_network(settings).to(accelerator.device)
+        # Before accelerate wraps it: the average must not run in bfloat16.
+        self.ema = Ema.from_preset(network, settings)
+        self.network = accelerator.prepare(network)
+        # The optimiser holds the very tensors of the network; it is prepared by hand (its state is saved as
+        # safetensors, which needs the plain torch object).
+        self.optimiser = torch.optim.Adam(
+            self.network.parameters(), lr=settings.learning_rate, betas=settings.adam_betas
+        )
+        self.step, self.loss, self.bad_steps = 0, math.nan, 0
+        self.trained_seconds = 0.0
+
+    def run(self, report: Callable[[Progress], None]) -> TrainingRun:
+        self._load()
+        self.network.train()
+        begun, first, saved = time.monotonic(), self.step, time.monotonic()
+        while self.step < self.steps:
+            self._learn()
+            if self.accelerator.is_main_process:
+                report(self._progress(time.monotonic() - begun, self.step - first))
+            if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
+                self._save(time.monotonic() - begun)
+                saved = time.monotonic()
+        seconds = time.monotonic() - begun
+        self._save(seconds)
+        averaged = self.ema.model.to("cpu")
+        return TrainingRun(averaged, self.step, self.loss, self.trained_seconds + seconds)
+
+    def _learn(self) -> None:
+        """Take one optimiser step; skip it if the loss or the gradient is not finite."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = _learning_rate(self.settings, self.step, self.steps)
+        rng = np.random.default_rng((self.seed, self.accelerator.process_index, self.step))
+        total = 0.0
+        for _ in range(self.settings.accumulate):
+            with self.accelerator.autocast():
+                loss = self._loss(rng) / self.settings.accumulate
+            self.accelerator.backward(loss)
+            total += float(loss.detach())
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
+        if math.isfinite(total) and bool(torch.isfinite(norm)):
+            self.optimiser.step()
+            self.ema.update(self.accelerator.unwrap_model(self.network))
+            self.bad_steps = 0
+            self.loss = total if math.isnan(self.loss) else 0.99 * self.loss + 0.01 * total
+        else:
+            self._count_bad_step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+
+    def _loss(self, rng: np.random.Generator) -> Tensor:
+        device = self.accelerator.device
+        start = torch.from_numpy(self.crops.draw(rng, self.settings.batch)).to(device)
+        noise = torch.from_numpy(rng.standard_normal(start.shape, dtype=np.float32)).to(device)
+        image, level = _add_noise(self.settings, rng, start, noise)
+        predicted: Tensor = self.network(image, level)
+        return (predicted.float() - noise).square().mean()
+
+    def _count_bad_step(self) -> None:
+        self.bad_steps += 1
+        if self.bad_steps > _BAD_STEPS_ALLOWED:
+            raise TrainingError(
+                f"{self.folder}: the loss was not finite for {self.bad_steps} steps running. The last good state is"
+                " kept; go on with a lower --learning-rate, or without --bf16."
+            )
+
+    def _progress(self, seconds: float, done: int) -> Progress:
+        pace = seconds / max(done, 1)
+        crops = self.settings.batch * self.settings.accumulate * self.accelerator.num_processes
+        return Progress(self.step, self.steps, self.loss, pace * (self.steps - self.step), crops / max(pace, 1e-9))
+
+    def _save(self, seconds: float) -> None:
+        if not self.accelerator.is_main_process or not math.isfinite(self.loss):
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        facts = {
+            "settings": json.dumps(asdict(self.settings)),
+            "seed": str(self.seed),
+            "step": str(self.step),
+            "averaged": str(self.ema.calls),
+            "loss": repr(self.loss),
+            "seconds": repr(self.trained_seconds + seconds),
+        }
+        with _replacing(self.folder / STATE_FILE) as temporary:
+            save_file(_tensors(self._parts()), temporary, metadata=facts)
+        with (self.folder / LOSS_FILE).open("a") as curve:
+            curve.write(f"{self.step},{self.loss:.6f},{self.trained_seconds + seconds:.1f}\n")
+
+    def _load(self) -> None:
+        path = self.folder / STATE_FILE
+        if not path.exists():
+            return
+        try:
+            with safe_open(path, framework="pt") as stored:
+                facts = stored.metadata()
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise TrainingError(f"{path}: can't be read ({error}). Move it away to start anew.") from error
+        if json.loads(facts["settings"]) != json.loads(json.dumps(asdict(self.settings))):
+            raise TrainingError(f"{path}: is of a run with other settings. Choose another --out folder.")
+        self.step, self.loss = int(facts["step"]), float(facts["loss"])
+        self.trained_seconds = float(facts["seconds"])
+        self.ema.calls = int(facts["averaged"])
+        _restore(self._parts(), tensors, self.step)
+
+    def _parts(self) -> tuple[nn.Module, nn.Module, torch.optim.Adam]:
+        return self.accelerator.unwrap_model(self.network), self.ema.model, self.optimiser
+
+
+def _use_bf16(wanted: bool | None) -> bool:
+    """Use bfloat16 where the hardware multiplies it faster than float32."""
+    if wanted is not None:
+        return wanted
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def _learning_rate(settings: TrainingPreset, step: int, steps: int) -> float:
+    if settings.learning_rate_decay == "none":
+        return settings.learning_rate
+    warm = min(1.0, (step + 1) / _WARMUP_STEPS)
+    fall = _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    return settings.learning_rate * warm * fall
+
+
+def _add_noise(
+    settings: TrainingPreset, rng: np.random.Generator, start: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the noisy image and the level that the network is told.
+
+    With a schedule, x_t = sqrt(abar_t) x + sqrt(1 - abar_t) noise and the level is t (Ho et al. 2020, eq. 4). With
+    continuous levels the image keeps its size, x + sigma noise, and the level is sigma in model units.
+    """
+    count = start.shape[0]
+    if settings.levels is not None:
+        sigma = settings.levels.sample(rng, count) / settings.half_width
+        level = torch.as_tensor(sigma, dtype=torch.float32, device=start.device)
+        return start + level[:, None, None, None] * noise, level
+    assert settings.schedule is not None  # one of the two is set, by the preset's own check
+    abar = noise_schedule(settings.schedule, settings.timesteps).alphas_cumprod
+    t = rng.integers(settings.timesteps, size=count)
+    keep = torch.as_tensor(abar[t], dtype=torch.float32, device=start.device)[:, None, None, None]
+    return keep.sqrt() * start + (1 - keep).sqrt() * noise, torch.as_tensor(t, device=start.device)
+
+
+def _tensors(parts: tuple[nn.Module, nn.Module, torch.optim.Adam]) -> dict[str, Tensor]:
+    """Lay network, average and optimiser out as named tensors."""
+    network, average, optimiser = parts
+    named = {f"network.{name}": value for name, value in network.state_dict().items()}
+    named |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    for name, parameter in network.named_parameters():
+        for key in ("exp_avg", "exp_avg_sq"):
+            if key in optimiser.state[parameter]:
+                named[f"adam.{key}.{name}"] = optimiser.state[parameter][key]
+    return {name: value.detach().cpu().contiguous() for name, value in named.items()}
+
+
+def _restore(
+    parts: tuple[nn.Module, nn.Module, torch.optim.Adam], tensors: dict[str, Tensor], step: int
+) -> None:
+    network, average, optimiser = parts
+    network.load_state_dict(_under("network.", tensors))
+    average.load_state_dict(_under("average.", tensors))
+    for name, parameter in network.named_parameters():
+        state: dict[str, Any] = {"step": torch.tensor(float(step))}
+        for key in ("exp_avg", "exp_avg_sq"):
+            if f"adam.{key}.{name}" in tensors:
+                state[key] = tensors[f"adam.{key}.{name}"].to(parameter.device)
+        if len(state) == 3:
+            optimiser.state[parameter] = state
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Write beside the file and swap at the end, so that a kill leaves the old state or the new one."""
+    temporary = path.with_suffix(".tmp")
+    yield temporary
+    temporary.replace(path)

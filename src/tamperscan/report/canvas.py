@@ -1,0 +1,58 @@
+"""What all pictures of a report share: colours, type, and the way to a PNG.
+
+Figures are made with matplotlib's objects and never with ``pyplot``, whose global state is neither
+thread-safe nor ever freed in a service that runs for weeks. Colours are those of Okabe and Ito, which people
+with any kind of colour vision can tell apart.
+"""
+
+from __future__ import annotations
+
+import io
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patheffects import AbstractPathEffect, withStroke
+
+INK = "#1b1f24"
+FAINT = "#6b7480"
+GRID = "#d9dee4"
+BLUE = "#0072b2"
+SKY = "#56b4e9"
+VERMILION = "#d55e00"
+# From nothing through vermilion to pale yellow: rises in lightness, so it also reads in grey print.
+HEAT = LinearSegmentedColormap.from_list(
+    "suspicion", [(0.55, 0.16, 0.0, 0.0), (0.84, 0.37, 0.0, 0.75), (1.0, 0.9, 0.35, 0.9)]
+)
+OUTLINE: list[AbstractPathEffect] = [withStroke(linewidth=3, foreground="black")]
+DPI = 120
+
+
+def new_figure(width_inches: float, height_inches: float, paper: str = "white") -> Figure:
+    """Make an empty figure that draws without a display."""
+    figure = Figure(figsize=(width_inches, height_inches), dpi=DPI, facecolor=paper)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Draw a figure as PNG, without a date inside so that equal figures give equal files."""
+    buffer = io.BytesIO()
+    figure.savefig(
+        buffer, format="png", metadata={"Software": "tamperscan"}, facecolor=figure.get_facecolor()
+    )
+    return buffer.getvalue()
+
+
+def plain_axes(axes: Axes, *, x_label: str, y_label: str) -> None:
+    """Give a chart quiet axes with labels."""
+    axes.set_xlabel(x_label, color=INK, fontsize=10)
+    axes.set_ylabel(y_label, color=INK, fontsize=10)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(FAINT)
