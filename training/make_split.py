@@ -15,7 +15,14 @@ import sys
 from pathlib import Path
 
 SERIES = {
-    "train": ["LIDC-IDRI-0001", "1.3.6.1.4.1.9328.50.1.0117", "Lung_Dx-A0001", "LungFCP-01-0001", "R01-001", "TCGA-DE-A4MA"],
+    "train": [
+        "LIDC-IDRI-0001",
+        "1.3.6.1.4.1.9328.50.1.0117",
+        "Lung_Dx-A0001",
+        "LungFCP-01-0001",
+        "R01-001",
+        "TCGA-DE-A4MA",
+    ],
     "calibrate": ["CMB-CRC-MSB-01068"],
     "test": ["LIDC-IDRI-0003", "Lung_Dx-A0002"],
 }

@@ -65,9 +65,7 @@ def tamperscan(tmp_path: Path) -> Command:
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "tamperscan.cli.main", *map(str, arguments)]
         surroundings = {**os.environ, **environment}
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=here, env=surroundings, check=False
-        )
+        return subprocess.run(command, capture_output=True, text=True, cwd=here, env=surroundings, check=False)
 
     return run
 
@@ -93,7 +91,7 @@ def screening_of(scan: Scan, verdict: Verdict) -> Screening:
 class MadeUpDetector:
     """Says of each scan what its name says; raises what it is named after.
 
-    The packaged detector can't be made to disagree with itself, nor to fail, which the run over many has to bear.
+    The packaged detector can't be made to fail at will, which a run over many has to bear.
     """
 
     def screen(self, scan: Scan, progress: object = None, alarm_rate: float | None = None) -> Screening:

@@ -13,10 +13,15 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def terminal(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setenv("TERM", "xterm")
-    return sys.stderr
+def as_terminal(monkeypatch):
+    """Make stderr a terminal; to be called in the test, as pytest sets stderr anew after its fixtures."""
+
+    def call():
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        monkeypatch.setenv("TERM", "xterm")
+        return sys.stderr
+
+    return call
 
 
 def test_bar_is_quiet_where_there_is_no_terminal(monkeypatch):
@@ -27,13 +32,15 @@ def test_bar_is_quiet_where_there_is_no_terminal(monkeypatch):
     assert sys.stderr.getvalue() == ""
 
 
-def test_bar_is_quiet_for_quick_work(terminal):
+def test_bar_is_quiet_for_quick_work(as_terminal):
+    terminal = as_terminal()
     with Bar("Working") as bar:
         bar.update(1, 2)
     assert terminal.getvalue() == ""
 
 
-def test_bar_shows_slow_work(terminal, monkeypatch):
+def test_bar_shows_slow_work(as_terminal, monkeypatch):
+    terminal = as_terminal()
     monkeypatch.setattr(console, "PATIENCE_SECONDS", 0)
     with Bar("Working on [x]") as bar:
         bar.update(1, 2)

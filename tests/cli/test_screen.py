@@ -14,9 +14,7 @@ def run(tmp_path, made_up_detector):
     """Run the command in this process with a made-up detector."""
 
     def call(*arguments):
-        return CliRunner().invoke(
-            app, [*map(str, arguments), "--no-pictures", "--out", str(tmp_path / "out")]
-        )
+        return CliRunner().invoke(app, [*map(str, arguments), "--no-pictures", "--out", str(tmp_path / "out")])
 
     return call
 

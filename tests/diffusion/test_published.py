@@ -94,9 +94,7 @@ def test_seeded_weights_are_the_same_everywhere():
     np.testing.assert_allclose(weights["b.weight"], [[0.6920723, 1.5845507]], rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("variant", "dim_mults", "side"), [("1.8.3", (1, 2), 96), ("weight-standardised", (1,), 24)]
-)
+@pytest.mark.parametrize(("variant", "dim_mults", "side"), [("1.8.3", (1, 2), 96), ("weight-standardised", (1,), 24)])
 def test_onnx_gives_the_same_for_any_number_of_tiles(variant, dim_mults, side, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -64,9 +64,7 @@ def test_posterior_keeps_the_variance_of_the_level_before(name, length):
     # The noise that x_t passes on and the noise that is added make up 1 - abar_{t-1} (Ho et al., eq. 6).
     schedule = noise_schedule(name, length)
     passed_on = schedule.posterior_mean_coef_image**2 * (1 - schedule.alphas_cumprod)
-    np.testing.assert_allclose(
-        passed_on + schedule.posterior_variance, 1 - schedule.alphas_cumprod_prev, atol=1e-12
-    )
+    np.testing.assert_allclose(passed_on + schedule.posterior_variance, 1 - schedule.alphas_cumprod_prev, atol=1e-12)
 
 
 def test_first_step_ends_in_the_predicted_start():

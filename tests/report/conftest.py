@@ -14,9 +14,7 @@ from tamperscan.scan.volume import Scan
 SHAPE = (12, 96, 80)
 SPACING_MM = (2.5, 1.5, 1.5)
 CENTRE = (6, 44, 56)
-LPS_AFFINE = np.array(
-    [[0.0, 0.0, 1.5, -60.0], [0.0, 1.5, 0.0, -70.0], [2.5, 0.0, 0.0, -300.0], [0.0, 0.0, 0.0, 1.0]]
-)
+LPS_AFFINE = np.array([[0.0, 0.0, 1.5, -60.0], [0.0, 1.5, 0.0, -70.0], [2.5, 0.0, 0.0, -300.0], [0.0, 0.0, 0.0, 1.0]])
 
 
 def lungs() -> NDArray[np.bool_]:

@@ -40,9 +40,7 @@ def test_row_0_is_on_top(make_screening, make_scan, make_finding):
     voxels[:, :16] = 150
     scan = make_scan(voxels=voxels, sources=())
     nothing = np.zeros(voxels.shape)
-    screening = make_screening(
-        scan=scan, regions=nothing.astype(bool), suspicion=nothing.astype(np.float32), slices=()
-    )
+    screening = make_screening(scan=scan, regions=nothing.astype(bool), suspicion=nothing.astype(np.float32), slices=())
     image = pixels(finding_figure(screening, make_finding(centre=(0, 40, 40))))
     assert image[100, 100].min() > 200
     assert image[500, 100].max() < 60

@@ -105,9 +105,7 @@ def test_page_needs_nothing_else(suspicious):
 
 
 def test_hostile_names_are_escaped(make_screening, make_scan, make_finding):
-    scan = make_scan(
-        name=HOSTILE, warnings=(HOSTILE,), metadata={"Manufacturer": HOSTILE}, sources=(HOSTILE,) * 12
-    )
+    scan = make_scan(name=HOSTILE, warnings=(HOSTILE,), metadata={"Manufacturer": HOSTILE}, sources=(HOSTILE,) * 12)
     hostile = make_finding(sign=HOSTILE, evidence=HOSTILE)
     settings = {HOSTILE: HOSTILE}
     page = page_of(make_screening(scan=scan, findings=(hostile,), reasons=(HOSTILE,), settings=settings))

@@ -49,9 +49,7 @@ def test_abstained_headline_says_what_to_do(abstained):
 
 
 def test_no_sentence_names_a_cause_or_a_person(suspicious):
-    said = " ".join(
-        (*LIMITS, *NEXT_STEPS.values(), *dataclasses.astuple(headline(screening_document(suspicious))))
-    )
+    said = " ".join((*LIMITS, *NEXT_STEPS.values(), *dataclasses.astuple(headline(screening_document(suspicious)))))
     for word in ("forge", "someone", "attacker", "fraud", "malicious", "fake"):
         assert word not in said.lower()
 

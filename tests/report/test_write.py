@@ -144,6 +144,4 @@ def test_interrupted_write_leaves_no_temporary_file(tmp_path, monkeypatch):
 def test_files_have_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "usual").write_text("")
     write_file(tmp_path / "ours", b"")
-    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE(
-        (tmp_path / "usual").stat().st_mode
-    )
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)

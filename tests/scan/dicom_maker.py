@@ -60,6 +60,8 @@ def dataset(plane, **values):
     for keyword, value in facts.items():
         if value is not None:
             setattr(made, keyword, value)
+    if "PixelData" in made:
+        made["PixelData"].VR = "OW"
     return made
 
 
@@ -86,7 +88,7 @@ def normal_of(orientation):
 
 
 def write_series(folder, volume=None, *, step=2.0, origin=(0, 0, 0), orientation=AXIAL, order=None, **values):
-    """Write HU ``volume`` [slice, row, column], ascending along the normal; ``order`` permutes the file names."""
+    """Write HU ``volume`` [slice, row, column] along the normal; ``order`` permutes the file names."""
     volume = hounsfield() if volume is None else volume
     order = range(len(volume)) if order is None else order
     for name, index in enumerate(order):
@@ -125,7 +127,13 @@ def enhanced(volume, frames, shared=None, **values):
     )
     made = dataset(
         volume,
-        **{"SOPClassUID": ENHANCED_CT, **top, "RescaleIntercept": None, "NumberOfFrames": len(volume), **values},
+        **{
+            "SOPClassUID": ENHANCED_CT,
+            **top,
+            "RescaleIntercept": None,
+            "NumberOfFrames": len(volume),
+            **values,
+        },
     )
     made.SharedFunctionalGroupsSequence = Sequence([item(**groups)])
     made.PerFrameFunctionalGroupsSequence = Sequence([item(**frame) for frame in frames])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -188,10 +189,8 @@ def test_damaged_bytes_give_a_scan_or_a_scan_error(tmp_path):
         for _ in range(chance.randrange(1, 8)):
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         (tmp_path / "two.dcm").write_bytes(damaged)
-        try:
-            read_scans(tmp_path / "two.dcm")
-        except ScanError as error:
-            assert error.advice
+        with contextlib.suppress(ScanError):
+            assert np.isfinite(read_scan(tmp_path / "two.dcm").voxels).all()
 
 
 def test_zip_of_a_folder(tmp_path):

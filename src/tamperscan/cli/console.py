@@ -37,9 +37,7 @@ def new_app(**settings: Any) -> typer.Typer:
     settings
         Further arguments of ``typer.Typer``.
     """
-    return typer.Typer(
-        rich_markup_mode=None, pretty_exceptions_enable=False, **{"add_completion": False} | settings
-    )
+    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, **{"add_completion": False} | settings)
 
 
 def results() -> Console:
@@ -117,7 +115,7 @@ class Bar(AbstractContextManager["Bar"]):
 
         text = TextColumn("{task.description}", markup=False)
         columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=notices(), transient=True)
+        self._progress = Progress(*columns, console=notices(), transient=True, redirect_stdout=False)
         self._progress.start()
         return self._progress
 

@@ -31,12 +31,12 @@ def demo(out: OutOption = Path("tamperscan-demo"), as_json: JsonOption = False) 
     run.screen_path(sample_path())
     run.print_totals()
     if not as_json and run.verdicts:
-        _print_what_next(out)
+        _print_what_next(run.pages)
     raise typer.Exit(run.exit_code(suspicious=DONE))
 
 
-def _print_what_next(out: Path) -> None:
+def _print_what_next(pages: list[Path]) -> None:
     print(f"\n{SAMPLE}\n")
-    for page in sorted(out.glob("*/report.html")):
+    for page in pages:
         print(f"Open the report in a browser: {page.resolve().as_uri()}")
     print("Screen your own scans with: tamperscan screen PATH --out results")

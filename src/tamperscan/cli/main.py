@@ -46,6 +46,7 @@ COMMANDS = {
     "screen": "Screen scans for tampering, and write a report on each.",
     "demo": "Screen the packaged sample, and see what a report looks like.",
     "train": "Train a noise predictor on authentic scans.",
+    "calibrate": "Make a detector of trained weights, with authentic scans.",
 }
 """Name and short help of each command, in the order of ``--help``; a ``-`` is a ``_`` in a module's name."""
 

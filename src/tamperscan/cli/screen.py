@@ -39,16 +39,12 @@ DetectorOption = Annotated[
 ]
 AlarmRateOption = Annotated[
     float,
-    typer.Option(
-        "--alarm-rate", min=0.0, max=1.0, help="Share of authentic scans that may be called suspicious."
-    ),
+    typer.Option("--alarm-rate", min=0.0, max=1.0, help="Share of authentic scans that may be called suspicious."),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document a scan, one a line, and nothing else.")
 ]
-NoPicturesOption = Annotated[
-    bool, typer.Option("--no-pictures", help="Draw no pictures; quicker and smaller.")
-]
+NoPicturesOption = Annotated[bool, typer.Option("--no-pictures", help="Draw no pictures; quicker and smaller.")]
 
 
 @app.command(epilog="Example: tamperscan screen study.zip series/ --out results --exit-code")
@@ -60,9 +56,7 @@ def screen(
     out: OutOption = Path("tamperscan-results"),
     detector: DetectorOption = "ct",
     alarm_rate: AlarmRateOption = DEFAULT_ALARM_RATE,
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="End with 1 if any scan is suspicious.")
-    ] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 if any scan is suspicious.")] = False,
     as_json: JsonOption = False,
     no_pictures: NoPicturesOption = False,
 ) -> None:
@@ -97,6 +91,15 @@ class Run:
     as_json
         Whether to print JSON documents rather than summaries.
 
+    Attributes
+    ----------
+    verdicts
+        How many scans got which verdict.
+    failures
+        What could not be screened, and why.
+    pages
+        The reports for people.
+
     Raises
     ------
     WeightsError
@@ -116,6 +119,7 @@ class Run:
         self.out = out
         self.verdicts: Counter[str] = Counter()
         self.failures: list[str] = []
+        self.pages: list[Path] = []
         self._folders = ReportFolders(out)
         self._detector: Detector = tamperscan.load_detector(detector)
         self._alarm_rate = alarm_rate
@@ -147,6 +151,7 @@ class Run:
             self.fail(f"{scan.name}: {in_one_line(error)}")
         else:
             self.verdicts[files.document.verdict] += 1
+            self.pages.append(files.page)
             self._print(files)
 
     def fail(self, problem: TamperscanError | str) -> None:

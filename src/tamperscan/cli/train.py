@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tamperscan.cli.console import notices, tell_error
+from tamperscan.cli.console import new_app, notices, tell_error
 
 if TYPE_CHECKING:
     from tamperscan.diffusion.train import Progress
 
-app = typer.Typer()
+app = new_app()
 
 _TELL_EVERY_STEPS = 50
 
@@ -27,9 +27,7 @@ def train(
     preset: Annotated[
         str, typer.Option("--preset", help="low-noise-ct, or the published settings: paper-ct, paper-mri.")
     ] = "low-noise-ct",
-    name: Annotated[
-        str, typer.Option("--name", help="Name of the detector; the run's folder by default.")
-    ] = "",
+    name: Annotated[str, typer.Option("--name", help="Name of the detector; the run's folder by default.")] = "",
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights, crops and noise.")] = 0,
     bf16: Annotated[
@@ -54,9 +52,7 @@ def train(
 
     settings = find_preset(preset)
     patterns = read_split(split, part) if split else None
-    scans = find_scans(
-        data, settings.modality, patterns=patterns, on_error=lambda error: tell_error(str(error))
-    )
+    scans = find_scans(data, settings.modality, patterns=patterns, on_error=lambda error: tell_error(str(error)))
     options = TrainingOptions(settings, name or out.name, steps, seed, bf16, licence)
     with _Display() as display:
         weights = train_detector(scans, out, options, on_scan=display.scan, report=display.step)
@@ -95,9 +91,7 @@ class _Display:
     def step(self, progress: Progress) -> None:
         """Tell where the training stands."""
         facts = f"loss {progress.loss:.4f}, {progress.crops_per_second:.0f} crops/s"
-        self._bar.update(
-            self._task, description="Training", completed=progress.step, total=progress.steps, facts=facts
-        )
+        self._bar.update(self._task, description="Training", completed=progress.step, total=progress.steps, facts=facts)
         last = progress.step == progress.steps
         if not self._console.is_terminal and (progress.step % (20 * _TELL_EVERY_STEPS) == 0 or last):
             left = progress.seconds_left / 60

@@ -28,6 +28,10 @@ _OPEN_BODY_MM = 40.0
 _LARGEST_HOLE_CM2 = 20.0
 
 
+# The tissue classes by name, from thin to dense.
+TISSUES = ("parenchyma", "between", "soft")
+
+
 @dataclass(frozen=True, eq=False)
 class Tissues:
     """Tissue classes of one slice, each a bool mask ``[row, column]``; together they make up the filled lung."""
@@ -101,9 +105,7 @@ def _is_lung(values: NDArray[np.float32], pocket: NDArray[np.bool_], pixel_mm: t
     return bool(_LUNG_MEDIAN_HU[0] < median < _LUNG_MEDIAN_HU[1])
 
 
-def _open_lungs(
-    hu: NDArray[np.float32], body: NDArray[np.bool_], pixel_mm: tuple[float, float]
-) -> NDArray[np.bool_]:
+def _open_lungs(hu: NDArray[np.float32], body: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> NDArray[np.bool_]:
     """Keep lung-like matter in the body's outline where the field of view cuts the chest wall away."""
     radius = _OPEN_BODY_MM / min(pixel_mm)
     lunglike = (hu > _OPEN_LUNG_HU[0]) & (hu < _OPEN_LUNG_HU[1]) & _close(body, radius)

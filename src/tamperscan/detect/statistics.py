@@ -1,4 +1,4 @@
-"""What is measured in a window: the predicted noise, by tissue and noise level.
+"""What is measured in a window: the strength of the predicted noise, by tissue.
 
 All maps are first averaged over small blocks and then over Gaussian windows on the coarse grid, so the cost of a window
 does not depend on its size.
@@ -6,53 +6,46 @@ does not depend on its size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tamperscan.detect.regions import Tissues
+from tamperscan.detect.regions import TISSUES, Tissues
 
 # The coarse grid on which windows are placed.
 GRID_MM = 3.0
 # Standard deviation of a window: as wide as a square of 28 mm, a little under the size that tampering replaces.
 WINDOW_MM = 8.0
 # A tissue class says something of a window only if it makes up at least this part of it.
-LEAST_SHARE = {"parenchyma": 0.15, "soft": 0.02, "between": 0.05}
+LEAST_SHARE = {"parenchyma": 0.15, "between": 0.05, "soft": 0.02}
 COVARIATES = ("parenchyma share", "soft share", "density", "slope", "row", "column", "radius", "depth")
 
 
 @dataclass(frozen=True, eq=False)
 class WindowStatistics:
-    """Measurements on the coarse grid of one slice.
+    """Measurements on the coarse grid of a slice.
 
     Attributes
     ----------
-    values
-        float32 ``[feature, row, column]``, NaN where the tissue of the feature is missing.
+    energy
+        float32 ``[tissue, row, column]``: log of the predicted noise's mean square, averaged over the noise levels; NaN
+        where the tissue is missing.
     covariates
-        float32 ``[covariate, row, column]``: anatomy that the values depend on in authentic scans too.
+        float32 ``[covariate, row, column]``: anatomy that the energy depends on in authentic scans too.
     inside
         bool ``[row, column]``: the window's centre lies in the lung and something could be measured.
-    step
-        Pixels of the slice a grid step.
-    origin
-        (row, column) of the slice at which the grid begins.
     """
 
-    values: NDArray[np.float32]
+    energy: NDArray[np.float32]
     covariates: NDArray[np.float32]
     inside: NDArray[np.bool_]
-    step: int
-    origin: tuple[int, int]
 
 
-def feature_names(levels_hu: Sequence[float]) -> tuple[str, ...]:
-    """Name the features that `window_statistics` gives, in order; see there."""
-    energies = [f"{tissue} noise at {level:g} HU" for tissue in LEAST_SHARE for level in levels_hu]
-    return (*energies, *(f"parenchyma grain at {level:g} HU" for level in levels_hu))
+def grid_step(spacing_mm: tuple[float, float]) -> int:
+    """Return the number of pixels between windows."""
+    return max(1, round(GRID_MM / float(np.mean(spacing_mm))))
 
 
 def window_statistics(
@@ -61,12 +54,8 @@ def window_statistics(
     lung: NDArray[np.bool_],
     classes: Tissues,
     spacing_mm: tuple[float, float],
-    origin: tuple[int, int] = (0, 0),
 ) -> WindowStatistics:
-    """Measure one slice.
-
-    The features are, for each tissue and noise level, the log of the predicted noise's mean square in the window, and
-    for the parenchyma its lag-1 autocorrelation ("grain") at each level.
+    """Measure one slice, or a part of it.
 
     Parameters
     ----------
@@ -80,24 +69,13 @@ def window_statistics(
         The lung's tissues.
     spacing_mm
         Distance between (rows, columns) in mm.
-    origin
-        Where this cut-out lies in the slice; passed on.
     """
-    step = max(1, round(GRID_MM / float(np.mean(spacing_mm))))
-    window = WINDOW_MM / (step * float(np.mean(spacing_mm)))
-    averager = _Averager(step, window)
-    masks = {"parenchyma": classes.parenchyma, "soft": classes.soft, "between": classes.between}
+    step = grid_step(spacing_mm)
+    averager = _Averager(step, WINDOW_MM / (step * float(np.mean(spacing_mm))))
     squares = noise * noise
-    values = []
-    for name, mask in masks.items():
-        share = averager(mask.astype(np.float32))
-        values += [_log_mean(averager, square * mask, share, LEAST_SHARE[name]) for square in squares]
-    values += [_grain(averager, plane, square, classes.parenchyma) for plane, square in zip(noise, squares, strict=True)]
-    features = np.stack(values)
-    centre = averager.blocks(lung.astype(np.float32)) > 0.5
-    inside = centre & np.isfinite(features).any(axis=0)
-    covariates = _covariates(averager, hu, lung, classes, spacing_mm)
-    return WindowStatistics(features, covariates, inside, step, origin)
+    energy = np.stack([_energy(averager, squares, getattr(classes, name), name) for name in TISSUES])
+    inside = (averager.blocks(lung.astype(np.float32)) > 0.5) & np.isfinite(energy).any(axis=0)
+    return WindowStatistics(energy, _covariates(averager, hu, lung, classes, spacing_mm), inside)
 
 
 class _Averager:
@@ -119,28 +97,16 @@ class _Averager:
         return averaged
 
 
-def _log_mean(
-    averager: _Averager, masked: NDArray[np.float32], share: NDArray[np.float32], least: float
+def _energy(
+    averager: _Averager, squares: NDArray[np.float32], mask: NDArray[np.bool_], tissue: str
 ) -> NDArray[np.float32]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = averager(masked) / share
-        result: NDArray[np.float32] = np.where((share >= least) & (mean > 0), np.log(mean), np.nan).astype(np.float32)
-    return result
-
-
-def _grain(
-    averager: _Averager, noise: NDArray[np.float32], square: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Lag-1 autocorrelation along rows and columns, between neighbours that both lie in the mask."""
-    product, weight = np.zeros_like(noise), np.zeros_like(noise)
-    for here, there in ((np.s_[1:, :], np.s_[:-1, :]), (np.s_[:, 1:], np.s_[:, :-1])):
-        both = mask[here] & mask[there]
-        product[here] += noise[here] * noise[there] * both
-        weight[here] += 0.5 * (square[here] + square[there]) * both
+    """Mean over the levels of the log mean square within one tissue."""
     share = averager(mask.astype(np.float32))
     with np.errstate(divide="ignore", invalid="ignore"):
-        grain = averager(product) / averager(weight)
-    return np.where(share >= LEAST_SHARE["parenchyma"], grain, np.nan).astype(np.float32)
+        logs = [np.log(averager(square * mask) / share) for square in squares]
+    mean = np.mean(logs, axis=0, dtype=np.float32)
+    measurable = (share >= LEAST_SHARE[tissue]) & np.isfinite(mean)
+    return np.where(measurable, mean, np.float32(np.nan)).astype(np.float32)
 
 
 def _covariates(
@@ -158,7 +124,17 @@ def _covariates(
     depth = averager.blocks(ndimage.distance_transform_edt(lung, sampling=spacing_mm).astype(np.float32))
     row, column = _centred_mm(averager, lung, spacing_mm)
     radius = np.hypot(row, column)
-    planes = (parenchyma, soft, density / 1000.0, slope / 100.0, row / 100.0, column / 100.0, radius / 100.0, depth / 50.0)
+    # Brought to the order of one, so that the regressions on them are well conditioned.
+    planes = (
+        parenchyma,
+        soft,
+        density / 1000,
+        slope / 100,
+        row / 100,
+        column / 100,
+        radius / 100,
+        depth / 50,
+    )
     return np.stack(planes).astype(np.float32)
 
 
@@ -170,6 +146,6 @@ def _centred_mm(
     middle = ((rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2) if len(rows) else (0.0, 0.0)
     row, column = np.indices(lung.shape, dtype=np.float32)
     return (
-        averager.blocks((row - middle[0]) * np.float32(spacing_mm[0])),
-        averager.blocks((column - middle[1]) * np.float32(spacing_mm[1])),
+        averager.blocks((row - np.float32(middle[0])) * np.float32(spacing_mm[0])),
+        averager.blocks((column - np.float32(middle[1])) * np.float32(spacing_mm[1])),
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WEIGHTS_FOLDER = "weights"
 CACHE_FOLDER = "cache"
 # The levels at which the packaged kind of detector looks; see docs/explanation/method.md.
-SCREENING_LEVELS_HU = (8.0, 12.0, 20.0, 32.0)
+SCREENING_LEVELS_HU = (12.0, 20.0, 32.0)
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,35 @@ def find_scans(
                 yield scan
             else:
                 on_error(ScanError(place, f"is {scan.modality}, not {modality}", "Leave it out"))
+
+
+def find_patients(
+    folder: Path,
+    modality: str,
+    *,
+    split: Path | None = None,
+    parts: list[str],
+    on_error: Callable[[ScanError], None] = lambda error: None,
+) -> Iterator[tuple[str, Scan]]:
+    """Yield (patient, scan): in a split each glob is a patient, without one each scan is.
+
+    Parameters
+    ----------
+    folder, modality, on_error
+        As for `find_scans`.
+    split
+        JSON file of part to globs.
+    parts
+        Which parts of the split.
+    """
+    if split is None:
+        for scan in find_scans(folder, modality, on_error=on_error):
+            yield scan.name, scan
+        return
+    for part in parts:
+        for pattern in read_split(split, part):
+            for scan in find_scans(folder, modality, patterns=[pattern], on_error=on_error):
+                yield pattern, scan
 
 
 def read_split(path: Path, part: str) -> list[str]:
@@ -144,9 +173,7 @@ def train_detector(
     preset = options.preset
     window = IntensityWindow(*preset.window) if preset.window else None
     crops = CropSource(out / CACHE_FOLDER, cached, crop_px=preset.crop_px, window=window)
-    run = train(
-        preset, crops, out, seed=options.seed, steps=options.steps, bf16=options.bf16, report=report
-    )
+    run = train(preset, crops, out, seed=options.seed, steps=options.steps, bf16=options.bf16, report=report)
     card = _card(options, cached, {"steps": run.step, "loss": round(run.loss, 5), "seconds": round(run.seconds)})
     return export_weights(run.network, card, out / WEIGHTS_FOLDER)
 

@@ -27,9 +27,7 @@ _AVERAGED = "ema_model."  # before the names of the averaged network, among thos
 _DIFFUSION = "model."  # before the names of the network, among the buffers of the diffusion around it
 _CODE_OPCODES = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE"}
 _NAMED = 3  # missing or unexpected names in a message
-_ADVICE = (
-    "Use CT_model.pt or MRI_model.pt of the official release, or a file written by its training scripts."
-)
+_ADVICE = "Use CT_model.pt or MRI_model.pt of the official release, or a file written by its training scripts."
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +134,7 @@ def _load(path: Path) -> Mapping[str, Any]:
         raise WeightsError(f"{path}: can't be read ({error}). Check the file and its permissions.") from error
     except Exception as error:  # whatever a damaged or hostile pickle makes the unpickler trip over
         if _is_refusal(error) or _names_code(path):
-            raise WeightsError(
-                f"{path}: refused: contains code, and weights are numbers only. {_ADVICE}"
-            ) from error
+            raise WeightsError(f"{path}: refused: contains code, and weights are numbers only. {_ADVICE}") from error
         raise WeightsError(f"{path}: is no torch checkpoint, or is damaged. {_ADVICE}") from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: holds a {type(content).__name__} and no weights by name. {_ADVICE}")
@@ -148,9 +144,7 @@ def _load(path: Path) -> Mapping[str, Any]:
 def _is_refusal(error: Exception) -> bool:
     """Tell whether torch refused a class or function: it has one exception for that and for damage."""
     text = str(error).lower()
-    return any(
-        sign in text for sign in ("unsupported global", "unsupported class", "trying to", "torchscript")
-    )
+    return any(sign in text for sign in ("unsupported global", "unsupported class", "trying to", "torchscript"))
 
 
 def _names_code(path: Path) -> bool:
@@ -169,9 +163,7 @@ def _chosen(path: Path, content: Mapping[str, Any], weights: Averaging) -> dict[
     if weights == "ema":
         averaged = content.get("ema")
         if not isinstance(averaged, Mapping):
-            raise WeightsError(
-                f"{path}: has no moving average ('ema'). Read its weights as trained ('model')."
-            )
+            raise WeightsError(f"{path}: has no moving average ('ema'). Read its weights as trained ('model').")
         return _tensors(_without_prefix(averaged, _AVERAGED))
     trained = content.get("model", content)
     return _tensors(trained if isinstance(trained, Mapping) else {})
@@ -196,9 +188,7 @@ def _checked_variant(path: Path, state_dict: dict[str, Tensor], dim: int) -> Var
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     with torch.device("meta"):  # shapes only, no memory
-        wanted = {
-            name: value.shape for name, value in PublishedUNet(dim, variant=variant).state_dict().items()
-        }
+        wanted = {name: value.shape for name, value in PublishedUNet(dim, variant=variant).state_dict().items()}
     _require_names(path, wanted.keys() - state_dict.keys(), "lacks")
     _require_names(path, state_dict.keys() - wanted.keys(), "has, beside the published network,")
     for name, shape in sorted(wanted.items()):
@@ -208,9 +198,7 @@ def _checked_variant(path: Path, state_dict: dict[str, Tensor], dim: int) -> Var
                 f"so this is a network of another size. {_ADVICE}"
             )
         if not torch.isfinite(state_dict[name]).all():
-            raise WeightsError(
-                f"{path}: {name} holds values that are no numbers. Take an earlier checkpoint."
-            )
+            raise WeightsError(f"{path}: {name} holds values that are no numbers. Take an earlier checkpoint.")
     return variant
 
 

@@ -267,9 +267,7 @@ class _LinearAttention(nn.Module):
         if self.mean_of_values:
             v = v / (height * width)
         context = k @ v.transpose(-1, -2)  # [n, head, key channel, value channel]
-        out: Tensor = self.to_out(
-            (context.transpose(-1, -2) @ q).reshape(-1, HEADS * HEAD_DIM, height, width)
-        )
+        out: Tensor = self.to_out((context.transpose(-1, -2) @ q).reshape(-1, HEADS * HEAD_DIM, height, width))
         return out
 
 

@@ -17,9 +17,7 @@ from tamperscan.diffusion.schedule import NoiseSchedule
 Image = NDArray[np.floating]
 
 
-def predicted_start(
-    x0: Image, eps: Image, schedule: NoiseSchedule, t: int = 0, *, clip: bool = True
-) -> Image:
+def predicted_start(x0: Image, eps: Image, schedule: NoiseSchedule, t: int = 0, *, clip: bool = True) -> Image:
     """Clean image that the predicted noise implies: (x - sqrt(1 - abar) eps) / sqrt(abar).
 
     Parameters

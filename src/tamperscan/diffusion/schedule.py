@@ -164,9 +164,7 @@ def cosine_betas(timesteps: int = DEFAULT_TIMESTEPS, offset: float = 0.008) -> B
     return _betas_of(np.cos((progress + offset) / (1 + offset) * np.pi / 2) ** 2)
 
 
-def sigmoid_betas(
-    timesteps: int = DEFAULT_TIMESTEPS, start: float = -3.0, end: float = 3.0, tau: float = 1.0
-) -> Betas:
+def sigmoid_betas(timesteps: int = DEFAULT_TIMESTEPS, start: float = -3.0, end: float = 3.0, tau: float = 1.0) -> Betas:
     """Variances for which abar falls like a logistic curve (Jabri et al. 2022, arXiv 2212.11972, figure 8).
 
     The library keeps the two end values in float32; here all is float64, which moves abar by less than 1e-7.

@@ -300,9 +300,7 @@ def _tensors(parts: tuple[nn.Module, nn.Module, torch.optim.Adam]) -> dict[str, 
     return {name: value.detach().cpu().contiguous() for name, value in named.items()}
 
 
-def _restore(
-    parts: tuple[nn.Module, nn.Module, torch.optim.Adam], tensors: dict[str, Tensor], step: int
-) -> None:
+def _restore(parts: tuple[nn.Module, nn.Module, torch.optim.Adam], tensors: dict[str, Tensor], step: int) -> None:
     network, average, optimiser = parts
     network.load_state_dict(_under("network.", tensors))
     average.load_state_dict(_under("average.", tensors))

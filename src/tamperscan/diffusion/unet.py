@@ -104,7 +104,9 @@ class _NoiseCondition(nn.Module):
         super().__init__()
         self.register_buffer("frequencies", torch.arange(1, _FREQUENCIES + 1) * (math.pi / 8), persistent=False)
         self.mix = nn.Sequential(
-            nn.Linear(2 * _FREQUENCIES, _CONDITION_WIDTH), nn.ReLU(), nn.Linear(_CONDITION_WIDTH, _CONDITION_WIDTH)
+            nn.Linear(2 * _FREQUENCIES, _CONDITION_WIDTH),
+            nn.ReLU(),
+            nn.Linear(_CONDITION_WIDTH, _CONDITION_WIDTH),
         )
 
     def forward(self, sigma: Tensor) -> Tensor:

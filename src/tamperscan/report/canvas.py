@@ -39,9 +39,7 @@ def new_figure(width_inches: float, height_inches: float, paper: str = "white") 
 def png_bytes(figure: Figure) -> bytes:
     """Draw a figure as PNG, without a date inside so that equal figures give equal files."""
     buffer = io.BytesIO()
-    figure.savefig(
-        buffer, format="png", metadata={"Software": "tamperscan"}, facecolor=figure.get_facecolor()
-    )
+    figure.savefig(buffer, format="png", metadata={"Software": "tamperscan"}, facecolor=figure.get_facecolor())
     return buffer.getvalue()
 
 

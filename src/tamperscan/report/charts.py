@@ -80,9 +80,7 @@ def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
 def _draw_scores(axes: Axes, document: ScreeningDocument) -> None:
     indices = [result.index for result in document.slices]
     scores = [math.nan if result.score is None else result.score for result in document.slices]
-    axes.plot(
-        indices, scores, color=BLUE, linewidth=1.3, marker="o", markersize=3, label="score of the slice"
-    )
+    axes.plot(indices, scores, color=BLUE, linewidth=1.3, marker="o", markersize=3, label="score of the slice")
 
 
 def _draw_findings(axes: Axes, document: ScreeningDocument) -> None:

@@ -140,9 +140,7 @@ def _scan_rows(document: ScreeningDocument) -> list[tuple[str, str]]:
 
 
 def _detector_rows(document: ScreeningDocument) -> list[tuple[str, str]]:
-    settings = {
-        key: value for key, value in document.detector.settings.items() if key not in _SHOWN_ELSEWHERE
-    }
+    settings = {key: value for key, value in document.detector.settings.items() if key not in _SHOWN_ELSEWHERE}
     return [
         ("Detector", document.detector.name),
         ("SHA-256 of its weights", document.detector.weights_sha256 or "-"),

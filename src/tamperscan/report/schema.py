@@ -142,9 +142,7 @@ class ScreeningDocument(_Part):
     p_value: Probability | None = Field(
         description="Chance of such a score on an authentic scan; null where the detector abstained."
     )
-    alarm_rate: Probability = Field(
-        description="The verdict is suspicious where p_value is at or under this."
-    )
+    alarm_rate: Probability = Field(description="The verdict is suspicious where p_value is at or under this.")
     findings: list[FindingFacts] = Field(description="Most suspicious first.")
     slices: list[SliceFacts] = Field(description="One entry a slice, in slice order.")
     files: FileNames
@@ -277,6 +275,4 @@ def _finding_facts(finding: Finding, scan: Scan) -> FindingFacts:
 
 def _slice_facts(result: SliceResult) -> SliceFacts:
     peak = None if result.peak is None else (int(result.peak[0]), int(result.peak[1]))
-    return SliceFacts(
-        index=int(result.index), score=finite(result.score), p_value=finite(result.p_value), peak=peak
-    )
+    return SliceFacts(index=int(result.index), score=finite(result.score), p_value=finite(result.p_value), peak=peak)

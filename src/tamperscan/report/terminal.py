@@ -76,9 +76,7 @@ def _numbers(document: ScreeningDocument) -> str:
 
 
 def _findings_table(document: ScreeningDocument, plain: bool) -> RenderableType:
-    table = Table(
-        box=None if plain else box.SIMPLE_HEAD, pad_edge=False, header_style="" if plain else "bold"
-    )
+    table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, header_style="" if plain else "bold")
     for heading in ("#", "slice", "row", "column"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("size", no_wrap=True)

@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from tamperscan.errors import ScanError
 from tamperscan.scan.checks import check_size
+from tamperscan.scan.codecs import DECODERS
 from tamperscan.scan.frames import Frame
 from tamperscan.scan.geometry import measure
 from tamperscan.scan.pixels import FileDecoder
@@ -81,7 +83,9 @@ def _decode(frames: Sequence[Frame]) -> tuple[NDArray[np.float32], dict[int, _Ou
     files: dict[int, _Slots] = defaultdict(list)
     for slot, frame in enumerate(frames):
         files[id(frame.source)].append((slot, frame))
-    return voxels, {file: _decode_file(slots, voxels) for file, slots in files.items()}
+    with ThreadPoolExecutor(DECODERS) as pool:
+        outcomes = pool.map(lambda slots: _decode_file(slots, voxels), files.values())
+        return voxels, dict(zip(files, outcomes, strict=True))
 
 
 def _decode_file(slots: _Slots, voxels: NDArray[np.float32]) -> _Outcome:
@@ -109,9 +113,7 @@ def _readable(
         report(error)
     notes = dict.fromkeys(note for found, _, _ in outcomes.values() for note in found)
     if errors:
-        notes[
-            f"{len(frames) - len(kept)} slices can't be decoded and were left out ({errors[0].problem})."
-        ] = None
+        notes[f"{len(frames) - len(kept)} slices can't be decoded and were left out ({errors[0].problem})."] = None
     return kept, tuple(notes)
 
 
@@ -119,9 +121,7 @@ def _check_enough(frames: Sequence[Frame], kept: int, errors: Sequence[ScanError
     if len(errors) == 1 and not kept:
         raise errors[0]
     if kept < len(frames) / 2 or not kept:
-        problem = (
-            f"{len(frames) - kept} of {len(frames)} slices can't be decoded; the first: {errors[0].problem}"
-        )
+        problem = f"{len(frames) - kept} of {len(frames)} slices can't be decoded; the first: {errors[0].problem}"
         raise ScanError(errors[0].path, problem, errors[0].advice)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
+
+LARGEST: Final = 1e12
+"""A number from here on is damage, and counts as absent, as infinity and NaN do."""
 
 
 class Attributes:
@@ -90,4 +92,4 @@ def _floats(value: Any) -> tuple[float, ...] | None:
         values = tuple(float(part) for part in (value if _is_multi(value) else [value]))
     except (TypeError, ValueError, OverflowError):
         return None
-    return values if all(math.isfinite(part) for part in values) else None
+    return values if all(abs(part) < LARGEST for part in values) else None

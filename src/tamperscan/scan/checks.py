@@ -41,9 +41,7 @@ def check_count(label: str, shape: tuple[int, ...]) -> None:
     """
     if math.prod(shape) > MAX_VOXELS:
         problem = f"claims {' x '.join(map(str, shape))} voxels, more than the limit of {MAX_VOXELS}"
-        raise ScanError(
-            label, problem, "Split it into smaller volumes, or check whether its header is damaged"
-        )
+        raise ScanError(label, problem, "Split it into smaller volumes, or check whether its header is damaged")
 
 
 def check_finite(label: str, voxels: NDArray[np.float32]) -> None:

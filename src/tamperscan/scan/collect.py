@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from tamperscan.errors import ScanError
+from tamperscan.scan.attributes import Attributes
 from tamperscan.scan.dicom import read_dataset
 from tamperscan.scan.sources import FileSource, Source, ZipSource, unreadable
 
@@ -24,6 +26,9 @@ MAX_UNPACKED: Final = 2**35
 
 MAX_RATIO: Final = 200
 """Greatest ratio of unpacked to packed bytes, once a zip unpacks to more than 256 MiB."""
+
+LONGEST_NAME: Final = 128
+"""A DICOMDIR's names have at most 8 characters (PS3.10 8.2); some writers take more."""
 
 OTHER_SUFFIXES: Final = frozenset(
     f".{suffix}"
@@ -142,9 +147,7 @@ def _zip_members(file: Path, opened: ExitStack, report: Report) -> list[Source]:
         raise ScanError(file, f"is a damaged zip ({error})", "Make the zip again") from error
     members = [member for member in archive.infolist() if not member.is_dir() and _is_wanted(member)]
     _check_archive(file, archive.infolist())
-    sources = [
-        ZipSource(archive, str(file), member) for member in sorted(members, key=lambda one: one.filename)
-    ]
+    sources = [ZipSource(archive, str(file), member) for member in sorted(members, key=lambda one: one.filename)]
     return [source for source in sources if _is_scan_member(source, report)]
 
 
@@ -156,9 +159,7 @@ def _is_wanted(member: zipfile.ZipInfo) -> bool:
 def _is_scan_member(source: ZipSource, report: Report) -> bool:
     """Whether a member may hold a scan; a zip within the zip is reported."""
     if source.suffix == ".zip":
-        report(
-            ScanError(source.label, "is a zip within a zip", "Unpack the outer zip and give the inner one")
-        )
+        report(ScanError(source.label, "is a zip within a zip", "Unpack the outer zip and give the inner one"))
         return False
     if PurePosixPath(source.member.filename).name.upper() == "DICOMDIR":
         return False
@@ -181,30 +182,41 @@ def _check_archive(file: Path, members: list[zipfile.ZipInfo]) -> None:
 
 def _listed(file: Path, report: Report) -> list[Source]:
     """Find the images that a DICOMDIR lists, as far as they lie in its folder."""
-    records = read_dataset(FileSource(file), pixels=False).get("DirectoryRecordSequence") or []
     sources: list[Source] = []
-    for record in records:
-        parts = record.get("ReferencedFileID")
-        if not parts:
-            continue
-        names = [parts] if isinstance(parts, str) else [str(part) for part in parts]
+    for names in _listed_names(file):
         found = _resolve(file.parent, names)
-        if found is None:
+        if found is not None:
+            sources.append(FileSource(found))
+        else:
             missing = f"lists {'/'.join(names)}, which is not in its folder"
             report(ScanError(file, missing, "Copy the whole medium, with every folder beside the DICOMDIR"))
-        else:
-            sources.append(FileSource(found))
     return sources
+
+
+def _listed_names(file: Path) -> list[list[str]]:
+    """Folders and file name of every file that a DICOMDIR lists."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        directory = Attributes(read_dataset(FileSource(file), pixels=False))
+        records = directory.value("DirectoryRecordSequence") or []
+        texts = [Attributes(record).text("ReferencedFileID") for record in records]
+    return [text.split("\\") for text in texts if text]
 
 
 def _resolve(folder: Path, names: list[str]) -> Path | None:
     """Find a listed file below ``folder``, whatever the case of its name; None if there is none."""
     here = folder
     for name in names:
-        if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        if name in ("", ".", "..") or not name.isprintable() or len(name) > LONGEST_NAME or set(name) & set("/\\"):
             return None
         here = _entry(here, name) or here / name
     return here if here.is_file() else None
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a listed name stands for one entry of a folder and nothing else."""
+    short = 0 < len(name) <= LONGEST_NAME and name not in (".", "..")
+    return short and name.isprintable() and not set(name) & set("/\\")
 
 
 def _entry(folder: Path, name: str) -> Path | None:

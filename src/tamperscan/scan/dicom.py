@@ -26,6 +26,9 @@ MAX_INFLATED: Final = 2**33
 MAX_FRAMES: Final = 2**18
 """Most frames that one file may have."""
 
+SMALLEST_MM: Final = 1e-4
+"""Spacings below this are damage, and count as absent."""
+
 STACK_KEYWORDS: Final = (
     "AcquisitionNumber",
     "TemporalPositionIdentifier",
@@ -97,7 +100,7 @@ _NOT_DICOM_ADVICE: Final = "Give a DICOM, NIfTI or NumPy file, a zip, or a folde
 
 
 def read_dataset(source: Source, *, pixels: bool) -> Dataset:
-    """Parse one file, with or without the DICOM preamble.
+    """Parse one file, with or without the DICOM preamble. What pydicom warns of is left to the caller.
 
     Parameters
     ----------
@@ -112,8 +115,7 @@ def read_dataset(source: Source, *, pixels: bool) -> Dataset:
         If it is no DICOM file, or it can't be parsed.
     """
     try:
-        with warnings.catch_warnings(), source.open() as stream:
-            warnings.simplefilter("ignore")
+        with source.open() as stream:
             _check_inflated(source.label, stream)
             dataset = pydicom.dcmread(
                 stream,
@@ -127,9 +129,7 @@ def read_dataset(source: Source, *, pixels: bool) -> Dataset:
     except OSError as error:
         raise unreadable(source.label, error) from error
     except MemoryError as error:
-        raise ScanError(
-            source.label, "is too large for this machine's memory", "Use a larger machine"
-        ) from error
+        raise ScanError(source.label, "is too large for this machine's memory", "Use a larger machine") from error
     except Exception as error:  # pydicom raises whatever the bytes provoke
         raise ScanError(source.label, "is not a DICOM file that can be parsed", _NOT_DICOM_ADVICE) from error
     return dataset
@@ -148,11 +148,10 @@ def read_frames(source: Source) -> list[Frame]:
     ScanError
         If the file is not DICOM, not CT or MR, not a grey-scale image, or of an impossible size.
     """
-    dataset = read_dataset(source, pixels=False)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _frames(source, dataset)
+            return _frames(source, read_dataset(source, pixels=False))
     except ScanError:
         raise
     except Exception as error:
@@ -165,8 +164,7 @@ def _frames(source: Source, dataset: Dataset) -> list[Frame]:
     modality = _modality(source.label, root)
     rows, columns, count = _size(source.label, root)
     return [
-        _frame(source, Attributes(dataset, index), index, count, (modality, rows, columns))
-        for index in range(count)
+        _frame(source, Attributes(dataset, index), index, count, (modality, rows, columns)) for index in range(count)
     ]
 
 
@@ -201,17 +199,11 @@ def _check_image(label: str, root: Attributes) -> None:
         raise ScanError(label, "holds no image", "Give the CT or MR images themselves")
     for keyword in ("Rows", "Columns", "BitsAllocated"):
         if root.number(keyword) is None:
-            raise ScanError(
-                label, f"has a damaged header: {keyword} is missing", "Export it again from the archive"
-            )
-    if (root.number("SamplesPerPixel") or 1) != 1 or "PALETTE" in root.text(
-        "PhotometricInterpretation"
-    ).upper():
+            raise ScanError(label, f"has a damaged header: {keyword} is missing", "Export it again from the archive")
+    if (root.number("SamplesPerPixel") or 1) != 1 or "PALETTE" in root.text("PhotometricInterpretation").upper():
         raise ScanError(label, "is a colour image", "Give the grey-scale images that the scanner made")
     if "MOSAIC" in root.text("ImageType").upper().split("\\"):
-        raise ScanError(
-            label, "is a mosaic of many slices in one image", "Convert the series to NIfTI and give that"
-        )
+        raise ScanError(label, "is a mosaic of many slices in one image", "Convert the series to NIfTI and give that")
 
 
 def _frame(source: Source, facts: Attributes, index: int, count: int, kind: tuple[str, int, int]) -> Frame:
@@ -248,7 +240,7 @@ def _lookup(facts: Attributes) -> Mapping[str, str]:
 
 
 def _positive(value: float | None) -> float | None:
-    return abs(value) if value else None
+    return abs(value) if value and abs(value) >= SMALLEST_MM else None
 
 
 def _vector(values: tuple[float, ...] | None) -> Vector | None:
@@ -258,7 +250,7 @@ def _vector(values: tuple[float, ...] | None) -> Vector | None:
 def _pixel_spacing(facts: Attributes) -> tuple[float, float] | None:
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         values = facts.numbers(keyword, 2)
-        if values and min(values) > 0:
+        if values and min(values) >= SMALLEST_MM:
             return values[0], values[1]
     return None
 
@@ -291,8 +283,6 @@ def _count_inflated(label: str, stream: BinaryIO) -> None:
     while block := unpacker.unconsumed_tail or stream.read(2**16):
         total += len(unpacker.decompress(block, 2**24))
         if total > MAX_INFLATED:
-            raise ScanError(
-                label, f"unpacks to more than {MAX_INFLATED} bytes", "Check where this file is from"
-            )
+            raise ScanError(label, f"unpacks to more than {MAX_INFLATED} bytes", "Check where this file is from")
         if unpacker.eof:
             return

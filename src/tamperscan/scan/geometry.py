@@ -137,9 +137,7 @@ def _step_notes(places: NDArray[np.float64], step: float) -> list[str]:
         where = ", ".join(f"{places[gap]:.1f} and {places[gap + 1]:.1f} mm" for gap in gaps[:3])
         more = f" and {gaps.size - 3} more places" if gaps.size > 3 else ""
         noun = "slice is" if missing == 1 else "slices are"
-        notes.append(
-            f"{missing} {noun} missing (between {where}{more}); the others were stacked without filling."
-        )
+        notes.append(f"{missing} {noun} missing (between {where}{more}); the others were stacked without filling.")
     off = np.abs(steps - whole) > STEP_TOLERANCE
     if off.any():
         low, high = np.diff(places).min(), np.diff(places).max()
@@ -159,9 +157,7 @@ def _shift(frames: Sequence[Frame], step: float) -> tuple[NDArray[np.float64], l
     way = (last - first) / ((last - first) @ normal) * step
     angle = math.degrees(math.acos(min(1.0, step / float(np.linalg.norm(way)))))
     if angle > TILT_DEGREES:
-        notes.append(
-            f"Slices are stacked at {angle:.1f} degrees to their normal; the spacing is along the normal."
-        )
+        notes.append(f"Slices are stacked at {angle:.1f} degrees to their normal; the spacing is along the normal.")
     return way, [*notes, *_alignment_notes(frames, way / step)]
 
 

@@ -31,7 +31,7 @@ SLICE_AXIS_RATIO: Final = 1.2
 _HEADER_BYTES: Final = 540
 _LABEL_INTENT: Final = 1002
 _LPS_OF_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
-_PLANES: Final = {0: ("L", "I", "P"), 1: ("P", "I", "L"), 2: ("S", "P", "L")}
+_PLANES: Final = {0: ("R", "I", "P"), 1: ("P", "I", "L"), 2: ("S", "P", "L")}
 """Where (slice, row, column) indices grow for a slice axis along x (sagittal), y (coronal) and z (axial)."""
 
 _ADVICE: Final = "Export the volume again as NIfTI, or give the DICOM series"
@@ -132,9 +132,7 @@ def _exactly(label: str, stream: BinaryIO) -> bytes:
     if len(start) < 348:
         raise ScanError(label, "is too short for a NIfTI file", _ADVICE)
     if start[344:348] == b"ni1\0":
-        raise ScanError(
-            label, "is a NIfTI header without its image (.hdr and .img)", "Convert the pair to one .nii"
-        )
+        raise ScanError(label, "is a NIfTI header without its image (.hdr and .img)", "Convert the pair to one .nii")
     nibabel = _nibabel()
     kind = nibabel.Nifti2Header if start[4:8] == b"n+2\0" else nibabel.Nifti1Header
     header = kind.from_fileobj(io.BytesIO(start), check=False)
@@ -143,9 +141,7 @@ def _exactly(label: str, stream: BinaryIO) -> bytes:
     end = int(header.get_data_offset()) + length
     content = start + stream.read(max(0, end - len(start)))
     if len(content) < end:
-        raise ScanError(
-            label, f"is cut short: {len(content)} of {end} bytes", "Copy or export the file again"
-        )
+        raise ScanError(label, f"is cut short: {len(content)} of {end} bytes", "Copy or export the file again")
     return content
 
 
@@ -167,12 +163,14 @@ def _values(label: str, image: Any) -> NDArray[np.float32]:
     """Give the scaled values as float32, ``[i, j, k]``."""
     kind = image.get_data_dtype()
     if kind.names or kind.kind not in "iuf":
-        raise ScanError(
-            label, f"holds {_kind_name(kind)} instead of intensities", "Give the grey-scale volume itself"
-        )
+        raise ScanError(label, f"holds {_kind_name(kind)} instead of intensities", "Give the grey-scale volume itself")
     if int(image.header["intent_code"]) == _LABEL_INTENT:
         raise ScanError(label, "is a label map, not an image", "Give the CT or MR volume that it belongs to")
-    values = np.asarray(image.dataobj.get_scaled(np.float32), np.float32)
+    values = np.array(image.dataobj.get_unscaled(), np.float32)
+    if image.dataobj.slope != 1:
+        values *= np.float32(image.dataobj.slope)
+    if image.dataobj.inter:
+        values += np.float32(image.dataobj.inter)
     return values.reshape((*values.shape, 1, 1, 1)[:3])
 
 

@@ -83,9 +83,7 @@ def _load(source: Source) -> NDArray[Any]:
     except OSError as error:
         raise unreadable(source.label, error) from error
     except Exception as error:  # a damaged header raises whatever its bytes provoke
-        raise ScanError(
-            source.label, "is not a NumPy file that can be read, or is cut short", _ADVICE
-        ) from error
+        raise ScanError(source.label, "is not a NumPy file that can be read, or is cut short", _ADVICE) from error
 
 
 def _check_header(label: str, stream: BinaryIO) -> None:

@@ -86,9 +86,7 @@ class FileDecoder:
             raise ScanError(self._label, "is cut short within its pixel data", _DAMAGED_ADVICE)
         complete_file_meta(self._dataset)
         self.notes = dict.fromkeys(file_notes(self._dataset))
-        if not any(
-            keyword in self._dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-        ):
+        if not any(keyword in self._dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
             raise ScanError(self._label, "has no pixel data", "Give the images themselves")
 
     @property
@@ -158,9 +156,7 @@ class FileDecoder:
         if facts.text("PhotometricInterpretation").upper() != "MONOCHROME1":
             return stored
         if self._modality == "CT":
-            self.notes[
-                "MONOCHROME1 asks for an inverted display; Hounsfield units were left as they are."
-            ] = None
+            self.notes["MONOCHROME1 asks for an inverted display; Hounsfield units were left as they are."] = None
             return stored
         self.notes["The images were inverted (MONOCHROME1), so that larger values are brighter."] = None
         return inverted(stored, facts)
@@ -183,9 +179,7 @@ class FileDecoder:
         table = bool(facts.value("ModalityLUTSequence"))
         if not table and (not slope or intercept is None):
             problem = "is CT without a rescale slope and intercept, so its values are not Hounsfield units"
-            raise ScanError(
-                self._label, problem, "Give the images that the scanner made, not maps derived from them"
-            )
+            raise ScanError(self._label, problem, "Give the images that the scanner made, not maps derived from them")
         unit = facts.text("RescaleType").upper()
         if unit not in ("", "HU", "HU_MOD", "US"):
             problem = f"is CT in another unit than Hounsfield units ({unit})"

@@ -15,7 +15,7 @@ from tamperscan.scan.assemble import build_scan, frame_digest
 from tamperscan.scan.collect import collect
 from tamperscan.scan.dicom import read_frames
 from tamperscan.scan.frames import Frame
-from tamperscan.scan.names import Namer
+from tamperscan.scan.names import Namer, safe_name
 from tamperscan.scan.series import Volume, plan_volumes
 from tamperscan.scan.sources import FileSource, Source
 from tamperscan.scan.volume import Scan
@@ -56,7 +56,7 @@ def read_scan(path: str | Path) -> Scan:
         planned = _plan(Path(path), opened, errors.append)
         if len(planned) > 1:
             raise _several(path, planned)
-        scans = [_try(one, one.hint, errors.append) for one in planned]
+        scans = [_try(one, safe_name(one.hint), errors.append) for one in planned]
     if not scans or scans[0] is None:
         raise _nothing(path, errors)
     return replace(scans[0], warnings=tuple(dict.fromkeys((*scans[0].warnings, *_told(errors)))))
@@ -126,11 +126,14 @@ def iter_scans(path: str | Path, *, on_error: Report | None = None) -> Iterator[
 
 def _try(planned: _Planned, name: str, report: Report) -> Scan | None:
     try:
-        return planned.build(Namer().name(name))
+        return planned.build(name)
     except ScanError as error:
         report(error)
     except MemoryError:
         report(ScanError(name, "is too large for this machine's memory", "Use a larger machine"))
+    except Exception as error:  # one odd file must not end a run over many
+        problem = f"can't be read, for a reason that was not foreseen ({type(error).__name__}: {error})"
+        report(ScanError(name, problem, "Please report this, with the file if you may"))
     return None
 
 
@@ -148,7 +151,7 @@ def _plan(path: Path, opened: ExitStack, report: Report) -> list[_Planned]:
             report(error)
     volumes = plan_volumes(frames, frame_digest, report)
     alone = len(volumes) + len(others) == 1
-    hints = [FileSource(path.absolute()).stem] if alone else _hints(volumes)
+    hints = [FileSource(path.resolve()).stem] if alone else _hints(volumes)
     dicom = [
         _Planned(hint, lambda name, volume=volume: build_scan(volume, name, report))  # type: ignore[misc]
         for hint, volume in zip(hints, volumes, strict=False)
@@ -185,9 +188,7 @@ def _several(path: str | Path, planned: list[_Planned]) -> ScanError:
     namer = Namer()
     names = [namer.name(one.hint) for one in planned]
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return ScanError(
-        path, f"holds {len(names)} volumes ({shown})", "Use read_scans, or give the path of one of them"
-    )
+    return ScanError(path, f"holds {len(names)} volumes ({shown})", "Use read_scans, or give the path of one of them")
 
 
 def _nothing(path: str | Path, errors: list[ScanError]) -> ScanError:

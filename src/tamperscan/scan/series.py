@@ -31,9 +31,7 @@ EVEN_IF_SPARSE: Final = 0.9
 COVERAGE: Final = 0.5
 """Part of the slices between the first and the last that must be there."""
 
-ALONE: Final = (
-    "The file claims to belong to a series, but the slices of that series make no volume; read by itself."
-)
+ALONE: Final = "The file claims to belong to a series, but the slices of that series make no volume; read by itself."
 
 
 @dataclass(frozen=True)
@@ -171,9 +169,7 @@ def _volumes_of_stack(stack: list[Frame], digest: Digest, report: Report) -> lis
         noun = "slice was" if duplicates == 1 else "slices were"
         notes.append(f"{duplicates} duplicate {noun} dropped (same place, same pixels).")
     if conflicts and kept:
-        notes.append(
-            f"{len(conflicts)} slices at the same place as others, with other pixels, are not part of it."
-        )
+        notes.append(f"{len(conflicts)} slices at the same place as others, with other pixels, are not part of it.")
     alone = "Other files of its series claim the same place with other pixels; read by itself."
     return [
         *(_with(volume, notes) for volume in _even_runs(kept)),
@@ -181,9 +177,7 @@ def _volumes_of_stack(stack: list[Frame], digest: Digest, report: Report) -> lis
     ]
 
 
-def _without_duplicates(
-    stack: list[Frame], digest: Digest, report: Report
-) -> tuple[list[Frame], list[Frame], int]:
+def _without_duplicates(stack: list[Frame], digest: Digest, report: Report) -> tuple[list[Frame], list[Frame], int]:
     """Frames alone at their place, frames in conflict about one, and how many duplicates were left out."""
     by_place: dict[int, list[Frame]] = defaultdict(list)
     for frame, place in zip(stack, _place_numbers(stack), strict=True):

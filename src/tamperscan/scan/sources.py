@@ -55,9 +55,7 @@ def unreadable(label: str, error: OSError) -> ScanError:
         return ScanError(label, "does not exist", "Check the path")
     if isinstance(error, PermissionError):
         return ScanError(label, "may not be read by this user", "Check its permissions")
-    return ScanError(
-        label, f"can't be read ({error.strerror or error})", "Check the disk, and copy the file again"
-    )
+    return ScanError(label, f"can't be read ({error.strerror or error})", "Check the disk, and copy the file again")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from tamperscan.scan.attributes import Attributes
+from tamperscan.scan.codecs import is_irreversible
 
 _LOSSY_SYNTAXES: Final = {
     "1.2.840.10008.1.2.4.50": "JPEG Baseline",
@@ -19,6 +20,9 @@ _LOSSY_SYNTAXES: Final = {
     "1.2.840.10008.1.2.4.55": "JPEG Full Progression",
     "1.2.840.10008.1.2.4.81": "JPEG-LS Near-lossless",
 }
+
+
+_JPEG_2000: Final = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 
 
 def masked(plane: NDArray[Any], facts: Attributes) -> NDArray[Any]:
@@ -49,9 +53,7 @@ def padding_mask(stored: NDArray[Any], facts: Attributes) -> NDArray[np.bool_] |
     first = facts.number("PixelPaddingValue")
     if first is None or stored.dtype.kind not in "iu":
         return None
-    ends = sorted(
-        _wrapped(end, stored.dtype) for end in (first, facts.number("PixelPaddingRangeLimit") or first)
-    )
+    ends = sorted(_wrapped(end, stored.dtype) for end in (first, facts.number("PixelPaddingRangeLimit") or first))
     mask: NDArray[np.bool_] = (stored >= ends[0]) & (stored <= ends[1])
     return mask
 
@@ -84,6 +86,8 @@ def file_notes(dataset: Dataset) -> Iterator[str]:
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     if syntax in _LOSSY_SYNTAXES:
         yield f"Lossy compression ({_LOSSY_SYNTAXES[syntax]})."
+    elif syntax in _JPEG_2000 and is_irreversible(dataset):
+        yield "Lossy compression (JPEG 2000 with the irreversible wavelet)."
     elif facts.text("LossyImageCompression") == "01":
         yield "Lossy compression at some time before (LossyImageCompression is 01)."
     image_type = facts.text("ImageType").upper().split("\\")

@@ -29,9 +29,7 @@ class IntensityWindow:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
-            raise ValueError(
-                f"a window must go from a lower to a higher value, not from {self.low} to {self.high}"
-            )
+            raise ValueError(f"a window must go from a lower to a higher value, not from {self.low} to {self.high}")
 
     @property
     def width(self) -> float:

@@ -1,0 +1,67 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer:
+#
+#     make demo     install the plain package, screen the packaged sample, say where the report is
+#     make test     install what training and testing need, check the code, run all tests
+#
+# Each has an environment of its own, so that what `make demo` measures is what a user gets.
+
+PYTHON ?= python3
+DATA ?= ../shared/data
+PLAIN_LIMIT_MB := 600
+
+# An environment of your own in .venv is left alone; the plain install then goes to .venv-plain.
+PLAIN := $(if $(wildcard .venv/.plain),.venv,$(if $(wildcard .venv),.venv-plain,.venv))
+TEST := .venv-test
+PACKAGE := pyproject.toml $(shell find src -type f -not -path '*/__pycache__/*')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench picture size check-plain clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
+
+demo: $(PLAIN)/.plain  ## screen the packaged sample and say where the report is
+	$(PLAIN)/bin/tamperscan demo --out demo-report
+
+test: lint  ## check the code and run all tests
+	$(TEST)/bin/python -m pytest
+
+lint: $(TEST)/.test  ## check style and types
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/ruff format --check .
+	$(TEST)/bin/mypy
+
+bench: $(TEST)/.test  ## measure speed, and the detector on real tampered scans in DATA
+	$(TEST)/bin/tamperscan bench speed
+	$(TEST)/bin/tamperscan bench ctgan --data $(DATA)
+
+picture: demo  ## make the picture of a finding that the README shows
+	mkdir -p docs/images
+	cp "$$(ls demo-report/*/finding_01.png | head -n 1)" docs/images/finding.png
+
+size: $(PLAIN)/.plain  ## print how much room a plain install takes, and its largest packages
+	@du -sm $(PLAIN) | cut -f1 | sed 's/$$/ MB in all/'
+	@du -sm $(PLAIN)/lib/python3*/site-packages/* | sort -rn | head -n 10 | sed 's|$(PLAIN)/lib/.*/site-packages/||'
+
+check-plain: $(PLAIN)/.plain  ## fail if a plain install is too large, or holds torch or CUDA
+	@test "$$(du -sm $(PLAIN) | cut -f1)" -lt $(PLAIN_LIMIT_MB) \
+		|| { echo "The plain install takes $(PLAIN_LIMIT_MB) MB or more; see make size."; exit 1; }
+	@! $(PLAIN)/bin/python -m pip list --format=freeze | grep -iE '^(torch|triton|nvidia|cuda)' \
+		|| { echo "These packages are no part of a plain install."; exit 1; }
+	@echo "The plain install takes $$(du -sm $(PLAIN) | cut -f1) MB and holds no torch and no CUDA package."
+
+clean:  ## remove what the targets above have made
+	rm -rf .venv-plain .venv-test demo-report build dist .mypy_cache .pytest_cache .ruff_cache
+	[ ! -e .venv/.plain ] || rm -rf .venv
+
+$(PLAIN)/.plain: $(PACKAGE) README.md LICENSE NOTICE
+	$(PYTHON) -m venv $(PLAIN)
+	$(PLAIN)/bin/python -m pip install --quiet .
+	@touch $@
+
+# Torch comes first and alone: asked for together with other packages, pip may choose a build with gigabytes of CUDA.
+$(TEST)/.test: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TEST)
+	$(TEST)/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(TEST)/bin/python -m pip install --quiet -c constraints.txt -e '.[train,dev]'
+	@touch $@

@@ -1,0 +1,5 @@
+"""``python -m tamperscan``, as ``accelerate launch -m`` needs it."""
+
+from tamperscan.cli.main import main
+
+main()
