@@ -47,6 +47,7 @@ COMMANDS = {
     "demo": "Screen the packaged sample, and see what a report looks like.",
     "train": "Train a noise predictor on authentic scans.",
     "calibrate": "Make a detector of trained weights, with authentic scans.",
+    "weights": "Import, show and check weights.",
 }
 """Name and short help of each command, in the order of ``--help``; a ``-`` is a ``_`` in a module's name."""
 

@@ -22,7 +22,7 @@ from tamperscan.cli.console import (
 from tamperscan.errors import TamperscanError
 
 if TYPE_CHECKING:
-    from tamperscan import Detector
+    from tamperscan import BackInTime, Detector
     from tamperscan.report import ReportFiles
     from tamperscan.scan import Scan
 
@@ -121,7 +121,7 @@ class Run:
         self.failures: list[str] = []
         self.pages: list[Path] = []
         self._folders = ReportFolders(out)
-        self._detector: Detector = tamperscan.load_detector(detector)
+        self._detector: Detector | BackInTime = tamperscan.load_detector(detector)
         self._alarm_rate = alarm_rate
         self._pictures = pictures
         self._as_json = as_json

@@ -1,7 +1,7 @@
 """The published detector: one reverse step without noise, and the mean square of what it takes away.
 
-Grabovski, Yasur, Amit, Elovici and Mirsky, "Back-in-Time Diffusion", arXiv 2407.15169. Kept as the reference: told a place,
-it scores the patch around it as the paper does. Screening without a place slides the same patch over the scan.
+Grabovski, Yasur, Amit, Elovici and Mirsky, "Back-in-Time Diffusion", arXiv 2407.15169. Kept as the reference: told a
+place, it scores the patch around it as the paper does. Screening without a place slides the same patch over the scan.
 """
 
 from __future__ import annotations

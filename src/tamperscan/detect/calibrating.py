@@ -86,8 +86,8 @@ def calibrate_weights(
     patients = _measure_all(weights, scans, on_scan)
     if len(patients) < _LEAST_PATIENTS:
         raise TrainingError(
-            f"{len(patients)} patients with measurable lungs are too few to calibrate on: at least {_LEAST_PATIENTS} are"
-            " needed, and 19 for an alarm rate of 0.05. Give more authentic scans."
+            f"{len(patients)} patients with measurable lungs are too few to calibrate on: at least {_LEAST_PATIENTS}"
+            " are needed, and 19 for an alarm rate of 0.05. Give more authentic scans."
         )
     scores = [_scores_left_out(patients, left_out) for left_out in patients]
     calibration = calibrate(scores)

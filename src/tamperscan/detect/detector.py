@@ -295,6 +295,10 @@ def reasons_to_abstain(scan: Scan, card: Card) -> tuple[str, ...]:
     if scan.modality != card.modality:
         return (f"The scan is {scan.modality}; the detector {card.name} is calibrated for {card.modality} only.",)
     reasons = []
+    if scan.lossy:
+        reasons.append("The pixels went through lossy compression, which rewrites the noise that is measured.")
+    if not scan.axial:
+        reasons.append("The slices are not axial; the detector is calibrated for axial slices.")
     if min(scan.shape[1:]) < _LEAST_SIDE_PX:
         reasons.append(f"The slices are {scan.shape[1]} x {scan.shape[2]} pixels; at least 64 x 64 are needed.")
     coarsest, finest = max(scan.spacing_mm[1:]), min(scan.spacing_mm[1:])
@@ -373,5 +377,5 @@ def _read_calibration(weights: Weights) -> tuple[Typicality, Calibration]:
 def _load(path: Path) -> dict[str, object]:
     loaded = json.loads(path.read_text())
     if not isinstance(loaded, dict):
-        raise ValueError(f"{path.name} holds no object")
+        raise TypeError(f"{path.name} holds no object")
     return loaded

@@ -83,7 +83,7 @@ class SliceMeter:
 
 
 def _bounding_box(mask: NDArray[np.bool_], align: int) -> tuple[slice, slice]:
-    return (_span(mask.any(axis=1), align), _span(mask.any(axis=0), align))
+    return (_span(np.asarray(mask.any(axis=1)), align), _span(np.asarray(mask.any(axis=0)), align))
 
 
 def _span(line: NDArray[np.bool_], align: int) -> slice:

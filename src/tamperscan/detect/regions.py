@@ -15,7 +15,7 @@ _AIR_HU = -500.0
 _BODY_HU = -400.0
 # Gas in the trachea, stomach and bowel lies at -1000 HU; lung tissue, even emphysema, lies above. A large pocket may
 # be judged by its middle, a small one must hold no gas at all.
-_LUNG_MEDIAN_HU = (-975.0, -400.0)
+_LUNG_MEDIAN_HU = (-965.0, -400.0)
 _GAS_HU = -970.0
 _LARGE_CM2 = 40.0
 _MIN_COMPONENT_CM2 = 4.0
@@ -34,7 +34,7 @@ TISSUES = ("parenchyma", "between", "soft")
 
 @dataclass(frozen=True, eq=False)
 class Tissues:
-    """Tissue classes of one slice, each a bool mask ``[row, column]``; together they make up the filled lung."""
+    """Tissue classes of one slice, each a bool mask ``[row, column]``; with the air they make up the filled lung."""
 
     parenchyma: NDArray[np.bool_]
     soft: NDArray[np.bool_]
@@ -68,7 +68,7 @@ def tissues(hu: NDArray[np.float32], lung: NDArray[np.bool_]) -> Tissues:
     """Divide the filled lung of one slice into parenchyma, soft tissue and what lies between.
 
     Parenchyma is where the smoothed image is below -650 HU and flat, soft tissue (vessels, nodules, pleura) where it
-    lies between -350 and 300 HU.
+    lies between -350 and 300 HU. Air (bronchi, bullae) belongs to none: it is naturally smooth.
 
     Parameters
     ----------
@@ -79,15 +79,17 @@ def tissues(hu: NDArray[np.float32], lung: NDArray[np.bool_]) -> Tissues:
     """
     smooth = ndimage.gaussian_filter(hu, 1.5)
     slope = ndimage.gaussian_gradient_magnitude(hu, 1.5)
-    parenchyma = lung & (smooth < -650.0) & (slope < 40.0)
+    air = smooth < _GAS_HU
+    parenchyma = lung & ~air & (smooth < -650.0) & (slope < 40.0)
     soft = lung & (smooth > -350.0) & (smooth < 300.0)
-    return Tissues(parenchyma, soft, lung & ~parenchyma & ~soft)
+    return Tissues(parenchyma, soft, lung & ~air & ~parenchyma & ~soft)
 
 
 def _block_mean(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     rows, columns = image.shape[0] // step, image.shape[1] // step
     blocks = image[: rows * step, : columns * step].reshape(rows, step, columns, step)
-    return blocks.mean(axis=(1, 3), dtype=np.float32)
+    means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return means
 
 
 def _enclosed_lungs(

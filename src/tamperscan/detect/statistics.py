@@ -88,7 +88,9 @@ class _Averager:
         """Average over blocks of step x step pixels; rows and columns that fill no block are left out."""
         rows, columns = (side // self._step for side in values.shape)
         cut = values[: rows * self._step, : columns * self._step]
-        return cut.reshape(rows, self._step, columns, self._step).mean(axis=(1, 3), dtype=np.float32)
+        blocks = cut.reshape(rows, self._step, columns, self._step)
+        means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
+        return means
 
     def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         averaged: NDArray[np.float32] = ndimage.gaussian_filter(
@@ -146,6 +148,6 @@ def _centred_mm(
     middle = ((rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2) if len(rows) else (0.0, 0.0)
     row, column = np.indices(lung.shape, dtype=np.float32)
     return (
-        averager.blocks((row - np.float32(middle[0])) * np.float32(spacing_mm[0])),
-        averager.blocks((column - np.float32(middle[1])) * np.float32(spacing_mm[1])),
+        averager.blocks(np.asarray((row - middle[0]) * spacing_mm[0], dtype=np.float32)),
+        averager.blocks(np.asarray((column - middle[1]) * spacing_mm[1], dtype=np.float32)),
     )

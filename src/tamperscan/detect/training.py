@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamperscan.detect.crops import CachedScan, CropSource, build_cache, read_cache
+from tamperscan.diffusion.loss_curve import write_loss_curve
 from tamperscan.diffusion.presets import TrainingPreset
-from tamperscan.diffusion.weights import Card, Weights
+from tamperscan.diffusion.weights import Card, Weights, open_weights
 from tamperscan.errors import ScanError, TrainingError
 from tamperscan.scan import Scan, iter_scans
 from tamperscan.scan.windows import IntensityWindow
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_FOLDER = "weights"
 CACHE_FOLDER = "cache"
+LOSS_PICTURE = "loss.png"
 # The levels at which the packaged kind of detector looks; see docs/explanation/method.md.
 SCREENING_LEVELS_HU = (12.0, 20.0, 32.0)
 
@@ -147,7 +149,7 @@ def train_detector(
     scans
         Authentic scans; consumed only if ``out`` has no cache yet.
     out
-        Folder of the run: ``cache/``, ``state.safetensors``, ``loss.csv`` and at the end ``weights/``.
+        Folder of the run: ``cache/``, ``state.safetensors``, ``loss.csv`` and at the end ``loss.png``, ``weights/``.
     options
         What to train.
     on_scan, report
@@ -162,7 +164,7 @@ def train_detector(
         from accelerate import PartialState
 
         from tamperscan.diffusion.export import export_weights
-        from tamperscan.diffusion.train import train
+        from tamperscan.diffusion.train import LOSS_FILE, train
     except ImportError as error:
         raise TrainingError(
             f"training needs packages that are not installed ({error.name}). Run: pip install 'tamperscan[train]'."
@@ -175,7 +177,11 @@ def train_detector(
     crops = CropSource(out / CACHE_FOLDER, cached, crop_px=preset.crop_px, window=window)
     run = train(preset, crops, out, seed=options.seed, steps=options.steps, bf16=options.bf16, report=report)
     card = _card(options, cached, {"steps": run.step, "loss": round(run.loss, 5), "seconds": round(run.seconds)})
-    return export_weights(run.network, card, out / WEIGHTS_FOLDER)
+    with state.main_process_first():  # of several processes only one writes
+        if state.is_main_process:
+            write_loss_curve(out / LOSS_FILE, out / LOSS_PICTURE)
+            export_weights(run.network, card, out / WEIGHTS_FOLDER)
+    return open_weights(out / WEIGHTS_FOLDER)
 
 
 def _places(folder: Path, patterns: list[str] | None) -> list[Path]:

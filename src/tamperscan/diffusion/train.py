@@ -256,7 +256,7 @@ def _use_bf16(wanted: bool | None) -> bool:
     if wanted is not None:
         return wanted
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -63,8 +64,8 @@ class LocalUNet(nn.Module):
         self.condition = _NoiseCondition()
         self.stem = nn.Conv2d(8 * self.settings.channels, widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(_Stage(width, self.settings.blocks) for width in widths)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
-        self.ups = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.ups = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
         self.up_blocks = nn.ModuleList(_Stage(width, self.settings.blocks) for width in widths[:-1])
         self.head = nn.Conv2d(widths[0], 4, 3, padding=1)
 
@@ -102,6 +103,7 @@ class _NoiseCondition(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.frequencies: Tensor
         self.register_buffer("frequencies", torch.arange(1, _FREQUENCIES + 1) * (math.pi / 8), persistent=False)
         self.mix = nn.Sequential(
             nn.Linear(2 * _FREQUENCIES, _CONDITION_WIDTH),
@@ -137,14 +139,20 @@ class _Block(nn.Module):
         self.steer = nn.Linear(_CONDITION_WIDTH, 2 * width)
         # A block starts as the identity: without normalisation this keeps the signal's scale from the first step on.
         nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        nn.init.zeros_(_bias(self.second))
         nn.init.zeros_(self.steer.weight)
         nn.init.zeros_(self.steer.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.steer(condition)[:, :, None, None].chunk(2, dim=1)
         inner = functional.relu(self.first(functional.relu(x)) * (1 + scale) + shift)
-        return x + self.second(inner)
+        out: Tensor = x + self.second(inner)
+        return out
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None  # only layers with one are made here
+    return layer.bias
 
 
 def _high_pass(image: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from tamperscan.scan.attributes import Attributes
 from tamperscan.scan.codecs import is_irreversible
+from tamperscan.scan.volume import LOSSY
 
 _LOSSY_SYNTAXES: Final = {
     "1.2.840.10008.1.2.4.50": "JPEG Baseline",
@@ -85,11 +86,11 @@ def file_notes(dataset: Dataset) -> Iterator[str]:
     facts = Attributes(dataset)
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     if syntax in _LOSSY_SYNTAXES:
-        yield f"Lossy compression ({_LOSSY_SYNTAXES[syntax]})."
+        yield f"{LOSSY} ({_LOSSY_SYNTAXES[syntax]})."
     elif syntax in _JPEG_2000 and is_irreversible(dataset):
-        yield "Lossy compression (JPEG 2000 with the irreversible wavelet)."
+        yield f"{LOSSY} (JPEG 2000 with the irreversible wavelet)."
     elif facts.text("LossyImageCompression") == "01":
-        yield "Lossy compression at some time before (LossyImageCompression is 01)."
+        yield f"{LOSSY} at some time before (LossyImageCompression is 01)."
     image_type = facts.text("ImageType").upper().split("\\")
     if "DERIVED" in (part.strip() for part in image_type):
         yield "A derived image (ImageType), not as the scanner first made it."

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+LOSSY: Final = "Lossy compression"
+"""How the warning begins that the pixels went through lossy compression."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,17 @@ class Scan:
     sha256: str = ""
     sources: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lossy(self) -> bool:
+        """Whether the pixels went through lossy compression, as far as the files say."""
+        return any(warning.startswith(LOSSY) for warning in self.warnings)
+
+    @property
+    def axial(self) -> bool:
+        """Whether the slices lie across the body's long axis (within 45 degrees)."""
+        normal = self.affine[:3, 0]
+        return bool(abs(normal[2]) > 0.7 * np.linalg.norm(normal))
 
     @property
     def shape(self) -> tuple[int, int, int]:
