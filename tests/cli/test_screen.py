@@ -105,12 +105,11 @@ def test_one_scan_is_in_memory_at_a_time(ct_series, tmp_path, made_up_detector, 
 
     from tamperscan.scan import Scan
 
-    alive = []
-    monkeypatch.setattr(
-        Run,
-        "screen_scan",
-        lambda self, scan: alive.append(sum(isinstance(o, Scan) for o in gc.get_objects())),
-    )
+    def count() -> int:
+        return sum(isinstance(o, Scan) for o in gc.get_objects())
+
+    alive, before = [], count()  # other tests may have left some
+    monkeypatch.setattr(Run, "screen_scan", lambda self, scan: alive.append(count() - before))
     ct_series("clear-1")
     ct_series("clear-2")
     Run(tmp_path / "out", "ct", alarm_rate=0.05).screen_path(ct_series("clear-3").parent)

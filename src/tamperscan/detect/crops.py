@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ _LUNG_SHARE = 0.75
 _BODY_HU = -400.0
 _CENTRES_A_SLICE = 256
 _INDEX = "index.json"
+
+Turns = Literal["all", "mirror", "none"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ class CropSource:
         Side of a crop in pixels.
     window
         Maps HU to model units; None to map each scan by its own range (MR).
+    turns
+        ``"all"`` eight turns and mirrorings by 90 degrees, ``"mirror"`` left to right only, or ``"none"``.
     shift_hu
         Crops are shifted by up to this many HU, so that the network learns noise and not absolute density.
     """
@@ -140,11 +145,13 @@ class CropSource:
         *,
         crop_px: int,
         window: IntensityWindow | None,
+        turns: Turns = "all",
         shift_hu: float = 20.0,
     ) -> None:
         self._crop_px = crop_px
         self._windows = [window or IntensityWindow(entry.low, entry.high) for entry in cached]
         self._shift = shift_hu if window else 0.0
+        self._turns = turns
         self._volumes = [np.load(folder / entry.file, mmap_mode="r") for entry in cached]
         self._centres = [_load_centres(folder / entry.file) for entry in cached]
         self._chances = _chances(cached)
@@ -167,7 +174,7 @@ class CropSource:
         row, column = centres[z, rng.integers(centres.shape[1])]
         crop = _cut(volume[z], int(row), int(column), self._crop_px).astype(np.float32)
         crop += rng.uniform(-self._shift, self._shift)
-        return _turn(self._windows[index].to_model(crop), rng)
+        return _turn(self._windows[index].to_model(crop), rng, self._turns)
 
 
 def _load_centres(volume_file: Path) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
@@ -192,7 +199,9 @@ def _cut(image: NDArray[np.int16], row: int, column: int, side: int) -> NDArray[
     return image[top : top + side, left : left + side]
 
 
-def _turn(crop: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _turn(crop: NDArray[np.float32], rng: np.random.Generator, turns: Turns) -> NDArray[np.float32]:
     """Turn by a multiple of 90 degrees and mirror: the only augmentations that leave the noise as it is."""
-    turned = np.rot90(crop, int(rng.integers(4)))
+    if turns == "none":
+        return crop
+    turned = np.rot90(crop, int(rng.integers(4))) if turns == "all" else crop
     return np.ascontiguousarray(turned[:, ::-1] if rng.random() < 0.5 else turned)

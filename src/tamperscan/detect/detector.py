@@ -166,7 +166,10 @@ class Detector:
         scores = found.slice_scores()
         score = self._calibration.scan_score(scores, scan.spacing_mm[0])
         p_value = self._calibration.scan_p_value(score)
+        largest = float(np.nanmax(scores))
         verdict: Verdict = "suspicious" if p_value <= alarm_rate else "clear"
+        # What a single slice must reach for the whole scan to be called suspicious.
+        threshold = self._calibration.score_at(alarm_rate) + largest - score
         return Screening(
             scan=scan,
             verdict=verdict,
@@ -174,13 +177,13 @@ class Detector:
             score=score,
             p_value=p_value,
             alarm_rate=alarm_rate,
-            findings=self._findings(found, score, float(np.nanmax(scores))),
+            findings=self._findings(found, score, largest),
             slices=tuple(self._slice_result(found, index) for index in range(scan.shape[0])),
             suspicion=found.suspicion,
             regions=found.regions,
             detector_name=self.name,
             weights_sha256=self.weights.sha256,
-            settings=self._settings(),
+            settings={**self._settings(), "slice_threshold": threshold},
             seconds=time.monotonic() - begun,
         )
 
@@ -207,10 +210,10 @@ class Detector:
         return SliceResult(index, score, self._calibration.slice_p_value(score), peak)
 
     def _findings(self, found: _ScanEvidence, scan_score: float, largest: float) -> tuple[Finding, ...]:
-        """Describe the peaks that fewer than half of all authentic scans reach, and the highest one in any case."""
+        """Describe the peaks that at most half of all authentic scans reach."""
         correction = largest - scan_score
-        threshold = min(self._calibration.score_at(_LARGEST_FINDING_P) + correction, largest) - 1e-6
-        peaks = find_peaks(found.grid, found.grid_spacing_mm, threshold)
+        threshold = self._calibration.score_at(_LARGEST_FINDING_P) + correction
+        peaks = find_peaks(found.grid, found.grid_spacing_mm, float(np.nextafter(threshold, -math.inf)))
         return tuple(found.describe(peak, self._calibration.scan_p_value(peak.score - correction)) for peak in peaks)
 
     def _settings(self) -> dict[str, object]:

@@ -11,8 +11,8 @@ from scipy import ndimage
 MOST_FINDINGS = 10
 # Tampering replaces a cube of about 32 mm; two peaks nearer than this are one place.
 MERGE_MM = 25.0
-# A finding reaches as far as the suspicion stays above this part of its peak (counted from the threshold for peaks).
-_EXTENT_SHARE = 0.5
+# A finding reaches as far as the suspicion stays above this part of its peak.
+_EXTENT_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def find_peaks(
         if not score > threshold:
             break
         here = (centre[0], centre[1], centre[2])
-        peaks.append(_with_extent(suspicion, here, score, threshold, spacing_mm))
+        peaks.append(_with_extent(suspicion, here, score, spacing_mm))
         remaining[_ball(remaining.shape, here, spacing_mm)] = -np.inf
     return peaks
 
@@ -72,11 +72,10 @@ def _with_extent(
     suspicion: NDArray[np.float32],
     centre: tuple[int, int, int],
     score: float,
-    threshold: float,
     spacing_mm: tuple[float, float, float],
 ) -> Peak:
     """Grow the peak over its connected neighbourhood, not further than the merging distance."""
-    level = threshold + _EXTENT_SHARE * (score - threshold)
+    level = _EXTENT_SHARE * score
     corner = [slice(max(0, c - r), c + r + 1) for c, r in zip(centre, _reach(spacing_mm), strict=True)]
     block = np.nan_to_num(suspicion[tuple(corner)], nan=-np.inf) >= level
     labels, _ = ndimage.label(block)

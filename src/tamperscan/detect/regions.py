@@ -110,7 +110,7 @@ def _is_lung(values: NDArray[np.float32], pocket: NDArray[np.bool_], pixel_mm: t
 def _open_lungs(hu: NDArray[np.float32], body: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> NDArray[np.bool_]:
     """Keep lung-like matter in the body's outline where the field of view cuts the chest wall away."""
     radius = _OPEN_BODY_MM / min(pixel_mm)
-    lunglike = (hu > _OPEN_LUNG_HU[0]) & (hu < _OPEN_LUNG_HU[1]) & _close(body, radius)
+    lunglike = (hu > _OPEN_LUNG_HU[0]) & (hu < _OPEN_LUNG_HU[1]) & _close(body, radius, fill=True)
     labels, _ = ndimage.label(ndimage.binary_opening(lunglike, iterations=2))
     return _keep(labels, pixel_mm, _OPEN_LUNG_CM2, lambda pocket: True)
 
@@ -122,7 +122,7 @@ def _keep(
     accept: Callable[[NDArray[np.bool_]], bool],
 ) -> NDArray[np.bool_]:
     keep = np.zeros(labels.shape, dtype=bool)
-    for index in range(1, int(labels.max()) + 1):
+    for index in range(1, int(labels.max(initial=0)) + 1):
         pocket = labels == index
         if _area_cm2(pocket, pixel_mm) >= least_cm2 and accept(pocket):
             keep |= pocket
@@ -154,13 +154,17 @@ def _close_and_fill(mask: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> N
     return closed | small
 
 
-def _close(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
-    """Close with a disc, by distances: the time does not grow with the radius."""
+def _close(mask: NDArray[np.bool_], radius: float, *, fill: bool = False) -> NDArray[np.bool_]:
+    """Close with a disc, by distances: the time does not grow with the radius.
+
+    With ``fill``, what the grown mask encloses belongs to it, however far from the mask: the middle of a large lung.
+    """
     if not mask.any():
         return mask
     margin = int(np.ceil(radius)) + 1
     padded = np.pad(mask, margin)
     near = ndimage.distance_transform_edt(~padded) <= radius
+    near = ndimage.binary_fill_holes(near) if fill else near
     closed: NDArray[np.bool_] = ndimage.distance_transform_edt(near) > radius
     return closed[margin:-margin, margin:-margin]
 

@@ -174,7 +174,7 @@ def train_detector(
         cached = read_cache(out / CACHE_FOLDER) or build_cache(scans, out / CACHE_FOLDER, on_scan)
     preset = options.preset
     window = IntensityWindow(*preset.window) if preset.window else None
-    crops = CropSource(out / CACHE_FOLDER, cached, crop_px=preset.crop_px, window=window)
+    crops = CropSource(out / CACHE_FOLDER, cached, crop_px=preset.crop_px, window=window, **_augmentation(preset))
     run = train(preset, crops, out, seed=options.seed, steps=options.steps, bf16=options.bf16, report=report)
     card = _card(options, cached, {"steps": run.step, "loss": round(run.loss, 5), "seconds": round(run.seconds)})
     with state.main_process_first():  # of several processes only one writes
@@ -182,6 +182,13 @@ def train_detector(
             write_loss_curve(out / LOSS_FILE, out / LOSS_PICTURE)
             export_weights(run.network, card, out / WEIGHTS_FOLDER)
     return open_weights(out / WEIGHTS_FOLDER)
+
+
+def _augmentation(preset: TrainingPreset) -> dict[str, Any]:
+    """Ours for our network; for the published one what its authors did, and no more."""
+    if preset.network == "local":
+        return {"turns": "all"}
+    return {"turns": "mirror" if preset.flip else "none", "shift_hu": 0.0}
 
 
 def _places(folder: Path, patterns: list[str] | None) -> list[Path]:

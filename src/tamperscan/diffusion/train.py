@@ -114,7 +114,8 @@ def train(
     steps
         Optimiser steps in all; the preset's number if None.
     bf16
-        Run convolutions in bfloat16; None for where the hardware is fast at it.
+        Run convolutions in bfloat16; None for our own network where the hardware is fast at it. The published training
+        uses float32.
     report
         Called after each step by the main process.
 
@@ -123,7 +124,8 @@ def train(
     TrainingError
         If the loss stays not finite, or the folder's state belongs to other settings.
     """
-    accelerator = Accelerator(mixed_precision="bf16" if _use_bf16(bf16) else "no")
+    low_precision = settings.network == "local" and _fast_at_bf16() if bf16 is None else bf16
+    accelerator = Accelerator(mixed_precision="bf16" if low_precision else "no")
     torch.manual_seed(seed)
     return _Trainer(settings, crops, folder, seed, steps or settings.steps, accelerator).run(report)
 
@@ -251,10 +253,8 @@ class _Trainer:
         return self.accelerator.unwrap_model(self.network), self.ema.model, self.optimiser
 
 
-def _use_bf16(wanted: bool | None) -> bool:
-    """Use bfloat16 where the hardware multiplies it faster than float32."""
-    if wanted is not None:
-        return wanted
+def _fast_at_bf16() -> bool:
+    """Whether the hardware multiplies bfloat16 faster than float32."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
     return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

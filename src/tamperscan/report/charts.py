@@ -54,6 +54,7 @@ def slices_figure(document: ScreeningDocument) -> bytes:
     _draw_findings(axes, document)
     _draw_slice_threshold(axes, document)
     axes.set_xlim(-1, max(1, document.scan.shape[0]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.18)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9, frameon=False, ncols=4)
     return png_bytes(figure)
@@ -80,7 +81,9 @@ def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
 def _draw_scores(axes: Axes, document: ScreeningDocument) -> None:
     indices = [result.index for result in document.slices]
     scores = [math.nan if result.score is None else result.score for result in document.slices]
-    axes.plot(indices, scores, color=BLUE, linewidth=1.3, marker="o", markersize=3, label="score of the slice")
+    # A single slice has no line, so its marker has to be seen.
+    size = 3 if len(indices) > 1 else 9
+    axes.plot(indices, scores, color=BLUE, linewidth=1.3, marker="o", markersize=size, label="score of the slice")
 
 
 def _draw_findings(axes: Axes, document: ScreeningDocument) -> None:

@@ -111,7 +111,7 @@ def _finding_rows(document: ScreeningDocument, facts: FindingFacts) -> list[tupl
     first, last = facts.slice_range
     left, posterior, superior = facts.centre_mm
     return [
-        ("Slice", f"{slice_} of 0 to {document.scan.shape[0] - 1} (extends over {first} to {last})"),
+        ("Slice", _slice_words(slice_, first, last, document.scan.shape[0])),
         ("File", _source(document, slice_) or "-"),
         ("Row, column", f"{row}, {column}"),
         ("Position in the patient (LPS)", f"{left:.1f}, {posterior:.1f}, {superior:.1f} mm"),
@@ -179,3 +179,9 @@ def _slice_rows(document: ScreeningDocument) -> list[tuple[int, str, str, str]]:
         )
         for result in document.slices
     ]
+
+
+def _slice_words(index: int, first: int, last: int, count: int) -> str:
+    if count == 1:
+        return "0 (the only one)"
+    return f"{index} of 0 to {count - 1} (extends over {first} to {last})"

@@ -71,11 +71,14 @@ def headline(document: ScreeningDocument) -> Headline:
 
 def _suspicious_sentence(document: ScreeningDocument) -> str:
     alarming = [finding for finding in document.findings if is_alarming(finding.p_value, document.alarm_rate)]
-    slices = [finding.centre[0] for finding in alarming or document.findings[:1]]
+    places = alarming or document.findings[:1]
+    slices = sorted({finding.centre[0] for finding in places})
     if not slices:
         return "This scan differs from what authentic scans look like."
-    if len(slices) == 1:
+    if len(places) == 1:
         return f"A place in slice {slices[0]} differs from what authentic scans look like."
+    if len(slices) == 1:
+        return f"{len(places)} places in slice {slices[0]} differ from what authentic scans look like."
     where = ", ".join(str(index) for index in slices[:-1])
     return f"Places in slices {where} and {slices[-1]} differ from what authentic scans look like."
 

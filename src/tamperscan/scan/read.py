@@ -120,6 +120,7 @@ def iter_scans(path: str | Path, *, on_error: Report | None = None) -> Iterator[
             if scan is not None:
                 given += 1
                 yield scan
+            del scan  # or it would stay in memory while the next one is read
     if not given:
         raise _nothing(path, errors)
 

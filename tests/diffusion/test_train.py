@@ -1,0 +1,202 @@
+import csv
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+from tamperscan.diffusion import train as module  # noqa: E402
+from tamperscan.diffusion.presets import TrainingPreset  # noqa: E402
+from tamperscan.diffusion.published import PublishedUNet  # noqa: E402
+from tamperscan.diffusion.schedule import LowNoise  # noqa: E402
+from tamperscan.diffusion.train import LOSS_FILE, STATE_FILE, build_network, train  # noqa: E402
+from tamperscan.diffusion.unet import LocalUNet  # noqa: E402
+from tamperscan.errors import TrainingError  # noqa: E402
+
+TINY = TrainingPreset(
+    name="tiny",
+    network="local",
+    modality="CT",
+    crop_px=16,
+    window=(-1050.0, 450.0),
+    batch=2,
+    learning_rate=1e-3,
+    learning_rate_decay="cosine",
+    steps=6,
+    schedule=None,
+    levels=LowNoise(3.0, 120.0),
+    ema_decay=0.5,
+    ema_every=1,
+    ema_power=None,
+)
+
+
+class RandomCrops:
+    """Smooth random images; NaN at the given calls."""
+
+    def __init__(self, bad=()):
+        self.calls, self.bad = 0, bad
+
+    def draw(self, rng, count):
+        crops = rng.uniform(-1, 1, (count, 1, 1, 1)).astype(np.float32) * np.ones((1, 1, 16, 16), np.float32)
+        if self.calls in self.bad:
+            crops[:] = np.nan
+        self.calls += 1
+        return crops
+
+
+def run(folder, preset=TINY, crops=None, **settings):
+    return train(preset, crops or RandomCrops(), folder, **{"bf16": False, **settings})
+
+
+def weights_of(outcome):
+    return dict(outcome.network.state_dict())
+
+
+def assert_same_weights(one, other):
+    torch.testing.assert_close(weights_of(one), weights_of(other), atol=0, rtol=0)
+
+
+def test_three_steps(tmp_path):
+    seen = []
+    outcome = run(tmp_path, steps=3, report=seen.append)
+    assert (outcome.step, [progress.step for progress in seen]) == (3, [1, 2, 3])
+    assert math.isfinite(outcome.loss)
+    assert seen[-1].seconds_left == 0
+    assert all(torch.isfinite(weight).all() for weight in weights_of(outcome).values())
+    assert (tmp_path / STATE_FILE).is_file()
+
+
+def test_loss_curve_has_step_loss_and_seconds(tmp_path):
+    outcome = run(tmp_path, steps=2)
+    ((step, loss, seconds),) = csv.reader((tmp_path / LOSS_FILE).read_text().splitlines())
+    assert (int(step), float(loss)) == (2, pytest.approx(outcome.loss, abs=1e-5))
+    assert float(seconds) >= 0
+
+
+def test_training_learns(tmp_path):
+    outcome = run(tmp_path, dataclasses.replace(TINY, batch=8, learning_rate_decay="none"), steps=60)
+    assert outcome.loss < 1.0  # of a network that says nothing: 1
+
+
+def test_seed_decides_everything(tmp_path):
+    same = [run(tmp_path / name, steps=2, seed=1) for name in ("a", "b")]
+    other = run(tmp_path / "c", steps=2, seed=2)
+    assert_same_weights(*same)
+    assert same[0].loss != other.loss
+
+
+class Killed(BaseException):
+    """Ends a run as abruptly as a signal."""
+
+
+def test_resumed_run_equals_an_unbroken_one(tmp_path, monkeypatch):
+    unbroken = run(tmp_path / "unbroken")
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN_SAVES", -1.0)  # save after every step
+
+    def kill_at_4(progress):
+        if progress.step == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(tmp_path / "broken", report=kill_at_4)
+    resumed = []
+    outcome = run(tmp_path / "broken", report=resumed.append)
+    assert [progress.step for progress in resumed] == [4, 5, 6]
+    assert outcome.loss == unbroken.loss
+    assert_same_weights(outcome, unbroken)
+
+
+def test_finished_run_is_only_read(tmp_path):
+    first = run(tmp_path, steps=2)
+    seen = []
+    again = run(tmp_path, steps=2, report=seen.append)
+    assert not seen
+    assert again.loss == first.loss
+    assert_same_weights(again, first)
+
+
+def test_kill_while_saving_leaves_the_old_state(tmp_path, monkeypatch):
+    first = run(tmp_path, steps=1)
+
+    def cut_off(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise Killed
+
+    monkeypatch.setattr(module, "save_file", cut_off)
+    with pytest.raises(Killed):
+        run(tmp_path, steps=2)
+    monkeypatch.undo()
+    assert_same_weights(run(tmp_path, steps=1), first)
+
+
+@pytest.mark.parametrize("change", [{"batch": 3}, {"learning_rate": 1e-4}, {"levels": LowNoise(3.0, 60.0)}])
+def test_state_of_other_settings(tmp_path, change):
+    run(tmp_path, steps=1)
+    with pytest.raises(TrainingError, match=r"state\.safetensors: is of a run with other settings.*--out"):
+        run(tmp_path, dataclasses.replace(TINY, **change), steps=2)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100])
+def test_damaged_state(tmp_path, keep):
+    run(tmp_path, steps=1)
+    path = tmp_path / STATE_FILE
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(TrainingError, match=r"state\.safetensors: can't be read"):
+        run(tmp_path, steps=2)
+
+
+def test_bad_step_changes_nothing(tmp_path):
+    good = run(tmp_path / "good", steps=1)
+    outcome = run(tmp_path / "bad", steps=2, crops=RandomCrops(bad=[1]))
+    assert (outcome.step, outcome.loss) == (2, good.loss)
+
+
+def test_run_of_bad_steps_ends_the_training(tmp_path):
+    with pytest.raises(TrainingError, match="not finite for 21 steps running"):
+        run(tmp_path, steps=40, crops=RandomCrops(bad=range(3, 40)))
+
+
+def test_bad_state_is_never_written(tmp_path):
+    run(tmp_path, steps=2, crops=RandomCrops(bad=[0, 1]))
+    assert not (tmp_path / STATE_FILE).exists()
+
+
+def test_published_settings_are_told_the_step(tmp_path):
+    published = dataclasses.replace(TINY, levels=None, schedule="sigmoid", accumulate=2)
+    assert math.isfinite(run(tmp_path, published, steps=1).loss)
+
+
+def test_networks_of_the_presets():
+    assert isinstance(build_network(TINY), LocalUNet)
+    with torch.device("meta"):
+        assert isinstance(build_network(dataclasses.replace(TINY, network="published")), PublishedUNet)
+
+
+def test_noise_has_the_strength_that_is_told():
+    rng = np.random.default_rng(0)
+    start = torch.zeros(64, 1, 16, 16)
+    noise = torch.from_numpy(rng.standard_normal(start.shape, dtype=np.float32))
+    image, sigma = module._add_noise(TINY, rng, start, noise)
+    torch.testing.assert_close(image, sigma[:, None, None, None] * noise)
+    assert 3.0 / 750 <= sigma.min() < sigma.max() <= 120.0 / 750
+
+
+def test_noisy_image_of_a_schedule_keeps_its_variance():
+    rng = np.random.default_rng(0)
+    start, noise = (torch.from_numpy(rng.standard_normal((256, 1, 16, 16), dtype=np.float32)) for _ in "ab")
+    image, t = module._add_noise(dataclasses.replace(TINY, levels=None, schedule="sigmoid"), rng, start, noise)
+    assert image.var().item() == pytest.approx(1.0, abs=0.02)
+    assert 0 <= t.min() < t.max() <= 999
+
+
+@pytest.mark.parametrize(("step", "rate"), [(0, 5e-6), (199, 1e-3 * 0.999), (9000, 1e-5)])
+def test_learning_rate_rises_and_falls(step, rate):
+    assert module._learning_rate(TINY, step, 9000) == pytest.approx(rate, rel=1e-2)
+
+
+def test_constant_learning_rate():
+    assert module._learning_rate(dataclasses.replace(TINY, learning_rate_decay="none"), 5, 10) == 1e-3
