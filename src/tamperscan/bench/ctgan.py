@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tamperscan.bench.labels import KINDS, Kind
-from tamperscan.bench.metrics import Estimate, auc_estimate, mean_estimate, threshold_at
+from tamperscan.bench.metrics import Estimate, auc_estimate, mean_estimate, share_estimate, threshold_at
 from tamperscan.bench.places import HIT_MM
 from tamperscan.bench.slices import SliceOutcome, TamperedOutcome
 from tamperscan.detect.calibration import Calibration
@@ -113,6 +113,8 @@ class CtganResult:
         Share of authentic slices whose top finding has p <= 0.05, patients counting alike.
     not_held_out
         Authentic test scans that the detector's card says were trained or calibrated on: there should be none.
+    left_out
+        Why slices, tampered or authentic, have no score, and how many.
     groups
         Results by kind and half.
     """
@@ -129,6 +131,7 @@ class CtganResult:
     authentic_signs: Mapping[str, int]
     authentic_flagged: Estimate
     not_held_out: tuple[str, ...]
+    left_out: Mapping[str, int]
     groups: tuple[GroupResult, ...]
 
 
@@ -190,8 +193,9 @@ def evaluate(
         authentic_measured=len(negatives),
         authentic_verdicts=_counted(outcome.verdict for outcome in authentic),
         authentic_signs=_counted(outcome.sign for outcome in negatives),
-        authentic_flagged=mean_estimate([_flagged(one) for one in negatives], _groups(negatives), alike=True),
+        authentic_flagged=share_estimate([_flagged(one) for one in negatives], _groups(negatives), alike=True),
         not_held_out=subject.not_held_out,
+        left_out=_counted(one.reason for one in (*authentic, *(other.slice for other in tampered)) if one.reason),
         groups=tuple(groups),
     )
 
@@ -213,7 +217,7 @@ def _threshold(calibration: Calibration, false_alarms: float, negatives: Sequenc
     return Threshold(
         false_alarms=false_alarms,
         score=score,
-        observed=mean_estimate(above, groups, alike=True),
+        observed=share_estimate(above, groups, alike=True),
         patients=len(set(groups)),
         patients_above=len({group for group, alarm in zip(groups, above, strict=True) if alarm}),
     )
@@ -239,13 +243,13 @@ def _group(
         auc=compare(slices, lambda one: one.score),
         true_positives=tuple(share([one.score > limit.score for one in slices]) for limit in thresholds),
         localised=share([outcome.peak_mm <= HIT_MM for outcome in measured]),
-        within=share([outcome.within for outcome in measured]),
+        within=mean_estimate([outcome.within for outcome in measured], _groups(slices)),
         control=compare(slices, lambda one: one.rest),
         placed=compare(everything, lambda one: one.placed),
         reference=compare(everything, lambda one: one.reference),
         unplaced=sum(math.isnan(one.placed) for one in everything),
         flagged_slices=share([_flagged(one) for one in slices]),
-        flagged_scans=mean_estimate(list(scans.values()), list(scans)),
+        flagged_scans=share_estimate(list(scans.values()), list(scans)),
         verdicts=_counted(one.verdict for one in everything),
         signs=_counted(one.sign for one in slices),
     )
@@ -267,8 +271,8 @@ def _or_least(value: float) -> float:
     return -math.inf if math.isnan(value) else value
 
 
-def _share(slices: Sequence[SliceOutcome], values: Sequence[float]) -> Estimate:
-    return mean_estimate(values, _groups(slices))
+def _share(slices: Sequence[SliceOutcome], hits: Sequence[bool]) -> Estimate:
+    return share_estimate(hits, _groups(slices))
 
 
 def _groups(outcomes: Iterable[SliceOutcome]) -> list[str]:
@@ -280,4 +284,4 @@ def _flagged(outcome: SliceOutcome) -> bool:
 
 
 def _counted(values: Iterable[str | None]) -> dict[str, int]:
-    return dict(Counter(value for value in values if value is not None).most_common())
+    return dict(Counter("no finding" if value is None else value for value in values).most_common())

@@ -16,7 +16,8 @@ from tamperscan.errors import OutputError
 
 _HEAD = """# Results
 
-Every section is written by the command that it names; the words are part of it. To get a figure again, run that command.
+Every section is written by the command that it names; the words are part of it.
+To get a figure again, run that command.
 """
 
 
@@ -103,7 +104,7 @@ def _without_machine(word: str | Path) -> str:
     if not Path(word).is_absolute():
         return str(word)
     relative = os.path.relpath(word)
-    return Path(word).name if relative.startswith(os.path.join("..", "..")) else relative
+    return Path(word).name if Path(relative).parts[:2] == ("..", "..") else relative
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -68,7 +68,8 @@ def auc(
 def wins(positives: ArrayLike, negatives: ArrayLike) -> Array:
     """Return ``[positive, negative]``: 1 where the positive scores higher, 1/2 for a tie, else 0."""
     first, second = _floats(positives)[:, None], _floats(negatives)[None, :]
-    return (first > second) + 0.5 * (first == second)
+    table: Array = (first > second) + 0.5 * (first == second)
+    return table
 
 
 def mean(values: ArrayLike, weights: ArrayLike | None = None) -> float:
@@ -216,6 +217,25 @@ def mean_estimate(
     numbers, names = numbers[kept], [name for name, keep in zip(groups, kept, strict=True) if keep]
     base = equal_weights(names) if alike else np.ones(len(numbers))
     return bootstrap(lambda drawn: mean(numbers, drawn * base), names, rounds=rounds, seed=seed)
+
+
+def share_estimate(hits: Sequence[bool], groups: Sequence[str], *, alike: bool = False) -> Estimate:
+    """Return a share, bootstrapped over groups.
+
+    Where all items agree no resample differs from another; the interval is then the binomial one of so many groups.
+
+    Parameters
+    ----------
+    hits
+        ``[item]``.
+    groups, alike
+        As for `mean_estimate`.
+    """
+    measured = mean_estimate(hits, groups, alike=alike)
+    if measured.value not in (0.0, 1.0):
+        return measured
+    count = len(set(groups))
+    return binomial(count if measured.value else 0, count)
 
 
 def binomial(hits: int, count: int) -> Estimate:

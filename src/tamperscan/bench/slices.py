@@ -62,7 +62,9 @@ class SliceOutcome:
     score
         Highest suspicion, NaN where nothing could be measured.
     verdict, p_value, sign
-        The screening's verdict and p-value and the first finding's sign.
+        The screening's verdict and p-value and the first finding's sign, None without one.
+    reason
+        Why there is no score, empty if there is one.
     rest
         Highest suspicion far from the tampering; in an authentic slice, far from a place drawn at random.
     placed, reference
@@ -76,6 +78,7 @@ class SliceOutcome:
     verdict: str
     p_value: float | None
     sign: str | None
+    reason: str
     rest: float
     placed: float
     reference: float
@@ -217,6 +220,7 @@ def _outcome(screening: Screening, names: tuple[str, str], rest: Mask, told: tup
         verdict=screening.verdict,
         p_value=screening.p_value,
         sign=screening.findings[0].sign if screening.findings else None,
+        reason="" if math.isfinite(screening.score) else screening.reasons[0],
         rest=largest(screening.suspicion[0], screening.regions[0] & rest),
         placed=told[0],
         reference=told[1],

@@ -67,7 +67,9 @@ class BackInTime:
         -------
         float32 ``[n, row, column]`` in model units of the published window.
         """
-        window = self._window(patches)
+        return self._removed(patches, self._window(patches))
+
+    def _removed(self, patches: NDArray[np.float32], window: IntensityWindow) -> NDArray[np.float32]:
         x0 = window.to_model(patches)
         eps = self._predict(patches, x0, window)
         result: NDArray[np.float32] = (x0 - back_in_time(x0, eps, self._schedule)).astype(np.float32)
@@ -90,7 +92,7 @@ class BackInTime:
         """
         check_inside(scan, slice, row, column)
         patch = self._cut(scan.voxels[slice], row, column)
-        return float(np.mean(self.removed(patch[None]) ** 2))
+        return float(np.mean(self._removed(patch[None], self._window(scan.voxels[slice])) ** 2))
 
     def screen(self, scan: Scan, *, progress: Progress | None = None, alarm_rate: float | None = None) -> Screening:
         """Score a whole scan, without a verdict: the published score has no calibration.
@@ -168,8 +170,9 @@ class BackInTime:
         padded = np.pad(image, ((0, -rows % side), (0, -columns % side)), mode="edge")
         down, across = padded.shape[0] // side, padded.shape[1] // side
         tiles = padded.reshape(down, side, across, side).swapaxes(1, 2).reshape(-1, side, side)
+        window = self._window(image)
         squares = np.concatenate(
-            [self.removed(tiles[start : start + _BATCH]) ** 2 for start in range(0, len(tiles), _BATCH)]
+            [self._removed(tiles[start : start + _BATCH], window) ** 2 for start in range(0, len(tiles), _BATCH)]
         )
         whole = squares.reshape(down, across, side, side).swapaxes(1, 2).reshape(padded.shape)
         averaged: NDArray[np.float32] = ndimage.uniform_filter(whole, side, mode="reflect")[:rows, :columns]

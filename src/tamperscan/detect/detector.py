@@ -18,7 +18,7 @@ from tamperscan.detect.measure import SliceMeter
 from tamperscan.detect.regions import TISSUES
 from tamperscan.detect.results import Finding, Screening, SliceResult, Verdict
 from tamperscan.detect.statistics import grid_step
-from tamperscan.detect.typicality import Evidence, Typicality, evidence
+from tamperscan.detect.typicality import DOWN_WEIGHT, Evidence, Typicality, evidence
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.weights import Card, Weights
 from tamperscan.errors import WeightsError
@@ -282,8 +282,10 @@ class _ScanEvidence:
         )
 
     def _evidence_words(self, index: int, row: int, column: int) -> tuple[str, str]:
-        z = self.z[index, :, row, column].astype(np.float64)
-        tissue = int(np.nanargmax(np.abs(z)))
+        z = np.nan_to_num(self.z[index, :, row, column].astype(np.float64))
+        # The side that made the suspicion, and the tissue that says most on that side.
+        up, down = np.linalg.norm(np.maximum(z, 0.0)), DOWN_WEIGHT * np.linalg.norm(np.maximum(-z, 0.0))
+        tissue = int(np.argmax(z if up >= down else -z))
         ratio = math.exp(0.5 * float(self.centred[index, tissue, row, column]))
         sign = "too noisy" if z[tissue] > 0 else "too smooth"
         word = _TISSUE_WORDS[TISSUES[tissue]]

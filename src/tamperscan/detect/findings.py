@@ -54,7 +54,9 @@ def find_peaks(
     most
         Number of peaks at the most.
     """
-    remaining = np.where(np.isfinite(suspicion), suspicion, -np.inf)
+    values = np.where(np.isfinite(suspicion), suspicion, -np.inf)
+    # The slope of a wide peak beyond the merging distance is no peak of its own.
+    remaining = np.where(values == ndimage.maximum_filter(values, size=3), values, -np.inf)
     peaks: list[Peak] = []
     while len(peaks) < most:
         index = int(np.argmax(remaining))

@@ -68,7 +68,7 @@ class SliceMeter:
         Returns
         -------
         SliceMeasurement or None
-            None where the slice holds too little lung.
+            None where the slice holds too little lung, or nothing in it can be measured.
         """
         lung = lung_mask(hu, spacing_mm)
         if lung.sum() * spacing_mm[0] * spacing_mm[1] < LEAST_LUNG_CM2 * 100.0:
@@ -79,6 +79,8 @@ class SliceMeter:
         part, part_lung = hu[box], lung[box]
         noise = self._predictor.predict(self._window.to_model(part), self._levels)
         statistics = window_statistics(part, noise, part_lung, tissues(part, part_lung), spacing_mm)
+        if not statistics.inside.any():
+            return None
         return SliceMeasurement(_on_whole_grid(statistics, box, hu.shape, step), lung)
 
 

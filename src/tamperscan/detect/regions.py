@@ -18,6 +18,8 @@ _BODY_HU = -400.0
 _LUNG_MEDIAN_HU = (-965.0, -400.0)
 _GAS_HU = -970.0
 _LARGE_CM2 = 40.0
+# Even at 3 mm vessels make lung tissue vary by 50 HU and more; gas varies by its noise only.
+_LEAST_TEXTURE_HU = 25.0
 _MIN_COMPONENT_CM2 = 4.0
 _CLOSING_MM = 15.0
 # A lung cut by the edge of the field of view is open to the air outside, but not as empty.
@@ -97,11 +99,14 @@ def _enclosed_lungs(
 ) -> NDArray[np.bool_]:
     """Keep the air inside the body that is large and heavy enough to be lung."""
     labels, _ = ndimage.label(ndimage.binary_fill_holes(body) & (hu < _AIR_HU))
-    return _keep(labels, pixel_mm, _MIN_COMPONENT_CM2, lambda pocket: _is_lung(hu[pocket], pocket, pixel_mm))
+    return _keep(labels, pixel_mm, _MIN_COMPONENT_CM2, lambda pocket: _is_lung(hu, pocket, pixel_mm))
 
 
-def _is_lung(values: NDArray[np.float32], pocket: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> bool:
-    low, median = np.percentile(values, (5, 50))
+def _is_lung(hu: NDArray[np.float32], pocket: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> bool:
+    core = hu[ndimage.binary_erosion(pocket)]
+    if core.size and core.std() < _LEAST_TEXTURE_HU:
+        return False
+    low, median = np.percentile(hu[pocket], (5, 50))
     if _area_cm2(pocket, pixel_mm) < _LARGE_CM2 and low < _GAS_HU:
         return False
     return bool(_LUNG_MEDIAN_HU[0] < median < _LUNG_MEDIAN_HU[1])
@@ -145,10 +150,14 @@ def _body(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _close_and_fill(mask: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> NDArray[np.bool_]:
-    """Take in vessels and nodules, those at the pleura too."""
-    if not mask.any():
-        return mask
-    closed = _close(mask, _CLOSING_MM / min(pixel_mm)) | mask
+    """Take in vessels and nodules, those at the pleura too.
+
+    Each lung is closed by itself: together, they would take in the mediastinum where they come near each other.
+    """
+    closed = mask.copy()
+    lungs, count = ndimage.label(mask)
+    for index in range(1, count + 1):
+        closed |= _close(lungs == index, _CLOSING_MM / min(pixel_mm))
     holes, _ = ndimage.label(ndimage.binary_fill_holes(closed) & ~closed)
     small = _keep(holes, pixel_mm, 0.0, lambda hole: _area_cm2(hole, pixel_mm) <= _LARGEST_HOLE_CM2)
     return closed | small

@@ -73,16 +73,24 @@ def find_scans(
     modality
         Scans of other modalities are left out, and told to ``on_error``.
     patterns
-        Globs relative to the folder; only files and folders that match one are read. None for all.
+        Globs relative to the folder; only files and folders that match one are read. None for all. A star matches
+        within one name, not over the folders between.
     on_error
         Called with what can't be read or used.
     """
-    for place in _places(folder, patterns):
-        for scan in iter_scans(place, on_error=on_error):
-            if scan.modality == modality:
-                yield scan
-            else:
-                on_error(ScanError(place, f"is {scan.modality}, not {modality}", "Leave it out"))
+    places = _places(folder, patterns, on_error)
+    for place in places:
+        try:
+            for scan in iter_scans(place, on_error=on_error):
+                if scan.modality == modality:
+                    yield scan
+                else:
+                    on_error(ScanError(place, f"is {scan.modality}, not {modality}", "Leave it out"))
+        except ScanError as error:
+            # One place that holds no scan must not end a run over many.
+            if patterns is None:
+                raise
+            on_error(error)
 
 
 def find_patients(
@@ -129,6 +137,8 @@ def read_split(path: Path, part: str) -> list[str]:
     if not isinstance(split, dict) or part not in split:
         known = ", ".join(split) if isinstance(split, dict) else "none"
         raise TrainingError(f"{path}: has no part '{part}'. Its parts: {known}.")
+    if not isinstance(split[part], list):
+        raise TrainingError(f"{path}: its part '{part}' is no list of globs.")
     return [str(pattern) for pattern in split[part]]
 
 
@@ -191,23 +201,25 @@ def _augmentation(preset: TrainingPreset) -> dict[str, Any]:
     return {"turns": "mirror" if preset.flip else "none", "shift_hu": 0.0}
 
 
-def _places(folder: Path, patterns: list[str] | None) -> list[Path]:
+def _places(folder: Path, patterns: list[str] | None, on_error: Callable[[ScanError], None]) -> list[Path]:
     """List the files and folders that match; a folder stands for all below it."""
     if not folder.exists():
         raise ScanError(folder, "is not there", "Check the path")
     if patterns is None:
         return [folder]
-    below = sorted(path for path in folder.rglob("*"))
-    return [
-        path
-        for path in below
-        if any(fnmatch.fnmatchcase(path.relative_to(folder).as_posix(), pattern) for pattern in patterns)
-        and path.relative_to(folder).as_posix().count("/") == _depth(patterns)
-    ]
+    below = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    places: dict[Path, None] = {}
+    for pattern in patterns:
+        found = [path for name, path in below.items() if _matches(name, pattern)]
+        if not found:
+            on_error(ScanError(folder, f"holds nothing that matches '{pattern}'", "Check the pattern"))
+        places |= dict.fromkeys(found)
+    return sorted(places)
 
 
-def _depth(patterns: list[str]) -> int:
-    return max(pattern.count("/") for pattern in patterns)
+def _matches(name: str, pattern: str) -> bool:
+    """Match a path below a folder, name by name: a star does not reach over a slash."""
+    return name.count("/") == pattern.count("/") and fnmatch.fnmatchcase(name, pattern)
 
 
 def _card(options: TrainingOptions, cached: list[CachedScan], outcome: dict[str, Any]) -> Card:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tamperscan.detect.regions import TISSUES
-from tamperscan.detect.statistics import GRID_MM, WindowStatistics
+from tamperscan.detect.statistics import COVARIATES, GRID_MM, WindowStatistics
+from tamperscan.errors import TrainingError
 
 # More predicted noise than usual is the published direction (the removed residual is larger in synthetic content);
 # less of it is evidence too, but authentic scans vary more on that side.
@@ -30,6 +31,10 @@ _TREND_RIDGE = 0.1
 _HUBER = 1.5
 _ROBUST_ROUNDS = 6
 _MAD_TO_SIGMA = 1.4826
+# Constant, covariates and their squares. The squares of row and column add up to that of the radius; singular values
+# below this part of the largest are such a sum's rounding errors in float32.
+_TERMS = 1 + 2 * len(COVARIATES)
+_COLLINEAR = 1e-5
 _DETRENDED = ("parenchyma",)
 
 Array = NDArray[np.float64]
@@ -100,8 +105,14 @@ def fit_typicality(patients: Iterable[Sequence[WindowStatistics]]) -> Typicality
     patients
         The slices of each patient. A patient counts by the square root of its windows, so that long series do not
         drown the others.
+
+    Raises
+    ------
+    TrainingError
+        If some tissue was measured in no window.
     """
-    terms, centred, weights = [], [], []
+    # Without any patient there is still a shape to say in an error.
+    terms, centred, weights = [np.empty((0, _TERMS))], [np.empty((0, len(TISSUES)))], [np.empty(0)]
     for slices in patients:
         usable = [statistics for statistics in slices if statistics.inside.any()]
         windows = sum(int(statistics.inside.sum()) for statistics in usable)
@@ -197,10 +208,12 @@ def _robust_fit(terms: Array, values: Array) -> Array:
 
 def _regress(terms: Array, centred: Array, weights: Array) -> Typicality:
     coefficients, spread = [], []
-    for values in centred.T:
+    for tissue, values in zip(TISSUES, centred.T, strict=True):
         known = np.isfinite(values)
+        if not known.any():
+            raise TrainingError(f"no window of the scans holds enough '{tissue}' to learn from. Give more scans.")
         root = np.sqrt(weights[known])
-        fit = np.linalg.lstsq(terms[known] * root[:, None], values[known] * root, rcond=None)[0]
+        fit = np.linalg.lstsq(terms[known] * root[:, None], values[known] * root, rcond=_COLLINEAR)[0]
         off = values[known] - terms[known] @ fit
         coefficients.append(fit)
         spread.append(np.sqrt(np.average(off**2, weights=weights[known])))

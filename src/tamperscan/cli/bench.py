@@ -1,0 +1,162 @@
+"""``tamperscan bench``: measure detectors, and write the results page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tamperscan.cli.console import Bar, new_app, notices, tell_error
+
+if TYPE_CHECKING:
+    from tamperscan.bench.runs import Request
+
+app = new_app()
+
+DataOption = Annotated[
+    Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/ and ctgan/ in it.")
+]
+DetectorOption = Annotated[str, typer.Option("--detector", help='Packaged detector ("ct") or a folder that holds one.')]
+SplitOption = Annotated[
+    Path, typer.Option("--split", dir_okay=False, help="JSON file of part to globs below ct/; a glob is a patient.")
+]
+WriteOption = Annotated[
+    Path | None, typer.Option("--write", dir_okay=False, help="Page whose section is written, e.g. docs/results.md.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+
+DATA = Path("../shared/data")
+SPLIT = Path("training/ct-split.json")
+
+
+@app.callback()
+def bench() -> None:
+    """Measure a detector: on tampered scans, on authentic ones, and its speed."""
+
+
+@app.command(epilog="Example: tamperscan bench ctgan --data ../shared/data --write docs/results.md")
+def ctgan(
+    data: DataOption = DATA,
+    detector: DetectorOption = "ct",
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", help="Weights for the published score; the detector's own if not given."),
+    ] = None,
+    split: SplitOption = SPLIT,
+    write: WriteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a detector on real scans that were tampered with by CT-GAN.
+
+    Every slice of ctgan/labels.csv against authentic slices of the patients in the split's part "test".
+    """
+    from tamperscan.bench.document import provenance
+    from tamperscan.bench.pages import ctgan_page
+    from tamperscan.bench.runs import run_ctgan
+
+    words: list[str | Path] = ["bench", "ctgan", *_options(data, detector, split)]
+    words += ["--reference", reference] if reference else []
+    with ExitStack() as bars:
+        result = run_ctgan(_request(bars, data, detector, split, reference))
+    origin = provenance(*words)
+    _tell("ctgan", result, origin, ctgan_page(result, origin), write=write, as_json=as_json)
+
+
+@app.command(epilog="Example: tamperscan bench authentic --data ../shared/data --write docs/results.md")
+def authentic(
+    data: DataOption = DATA,
+    detector: DetectorOption = "ct",
+    split: SplitOption = SPLIT,
+    seen: Annotated[
+        bool, typer.Option(help="Compare patients that were trained on with others; takes some minutes.")
+    ] = True,
+    write: WriteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count a detector's false alarms on whole authentic scans of the split's part "test"."""
+    from tamperscan.bench.document import provenance
+    from tamperscan.bench.pages import authentic_page
+    from tamperscan.bench.runs import run_authentic
+
+    words: list[str | Path] = ["bench", "authentic", *_options(data, detector, split)]
+    words += [] if seen else ["--no-seen"]
+    with ExitStack() as bars:
+        result = run_authentic(_request(bars, data, detector, split), seen=seen)
+    origin = provenance(*words)
+    _tell("authentic", result, origin, authentic_page(result, origin), write=write, as_json=as_json)
+
+
+@app.command(epilog="Example: tamperscan bench speed --data ../shared/data --write docs/results.md")
+def speed(
+    data: DataOption = DATA,
+    detector: DetectorOption = "ct",
+    slices: Annotated[int, typer.Option("--slices", min=1, help="Slices that each way is run on.")] = 5,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often each way is run on them.")] = 5,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads; all cores if not given.")] = None,
+    long_scan: Annotated[
+        int, typer.Option("--long-scan", min=0, help="Slices of the scan whose memory is measured; 0 for none.")
+    ] = 300,
+    write: WriteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure speed beside the published network, and the memory that a long scan takes.
+
+    On slices of a real scan in ct/, or of a phantom where there is none. Close what else keeps the machine busy.
+    """
+    from tamperscan.bench.document import provenance
+    from tamperscan.bench.pages import speed_page
+    from tamperscan.bench.speed import measure_speed
+
+    with Bar("Speed") as bar:
+        result = measure_speed(
+            data,
+            detector,
+            slices=slices,
+            repeats=repeats,
+            threads=threads,
+            long_scan=long_scan,
+            report=bar.update,
+        )
+    numbers = ["--slices", str(slices), "--repeats", str(repeats), "--threads", str(result.threads)]
+    origin = provenance("bench", "speed", "--data", data, "--detector", detector, *numbers)
+    _tell("speed", result, origin, speed_page(result, origin), write=write, as_json=as_json)
+
+
+def _options(data: Path, detector: str, split: Path) -> list[str | Path]:
+    return ["--data", data, "--detector", detector, "--split", split]
+
+
+def _request(bars: ExitStack, data: Path, detector: str, split: Path, reference: str | None = None) -> Request:
+    from tamperscan.bench.runs import Request
+
+    return Request(
+        data=data,
+        detector=detector,
+        split=split,
+        reference=reference,
+        step=_steps(bars),
+        on_error=lambda error: tell_error(str(error)),
+    )
+
+
+def _steps(bars: ExitStack) -> Callable[[str], Callable[[int, int], None]]:
+    """Show a progress bar for each part of the work, one at a time."""
+
+    def step(name: str) -> Callable[[int, int], None]:
+        bars.close()
+        return bars.enter_context(Bar(name)).update
+
+    return step
+
+
+def _tell(name: str, result: Any, origin: Any, page: str, *, write: Path | None, as_json: bool) -> None:
+    from tamperscan.bench.document import plain, write_section
+
+    if write is not None:
+        write_section(write, name, page)
+        notices().print(f"The section '{name}' is in {write}.", soft_wrap=True)
+    print(json.dumps({"origin": plain(origin), name: plain(result)}) if as_json else page)
