@@ -31,13 +31,14 @@ lint: $(TEST)/.test  ## check style and types
 	$(TEST)/bin/ruff format --check .
 	$(TEST)/bin/mypy
 
-bench: $(TEST)/.test  ## measure speed, and the detector on real tampered scans in DATA
-	$(TEST)/bin/tamperscan bench speed
+bench: $(TEST)/.test  ## measure speed, false alarms and real tampered scans, with the scans in DATA
+	$(TEST)/bin/tamperscan bench speed --data $(DATA)
+	$(TEST)/bin/tamperscan bench authentic --data $(DATA)
 	$(TEST)/bin/tamperscan bench ctgan --data $(DATA)
 
 picture: demo  ## make the picture of a finding that the README shows
 	mkdir -p docs/images
-	cp "$$(ls demo-report/*/finding_01.png | head -n 1)" docs/images/finding.png
+	cp "$$(ls -t demo-report/*/finding_01.png | head -n 1)" docs/images/finding.png
 
 size: $(PLAIN)/.plain  ## print how much room a plain install takes, and its largest packages
 	@du -sm $(PLAIN) | cut -f1 | sed 's/$$/ MB in all/'

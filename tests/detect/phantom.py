@@ -40,22 +40,27 @@ def chest(
     seed: int = 0,
     shape: tuple[int, int] = (SIDE, SIDE),
     pixel_mm: tuple[float, float] = (PIXEL_MM, PIXEL_MM),
-    middle_mm: tuple[float, float] = (0.0, 0.0),
     noise_hu: float = NOISE_HU,
 ) -> Chest:
-    """Draw a chest with its middle moved by (down, right) mm; the vessels and the noise are by the seed."""
+    """Draw a chest; its vessels, its texture and its noise are by the seed."""
     rng = np.random.default_rng(seed)
-    down, right = positions(shape, pixel_mm, middle_mm)
+    down, right = positions(shape, pixel_mm)
     image = np.full(shape, -1000.0, dtype=np.float32)
     image[(np.abs(right) < 120) & (np.abs(down - 112) < 2.5)] = 150.0  # the table
     image[ellipse(down, right, (0, 0), (98, 142))] = 30.0
     lungs = np.logical_or(*(ellipse(down, right, place, LUNG_AXES_MM) for place in LUNGS_MM))
-    image[lungs] = -860.0
+    image[lungs] = parenchyma(rng, shape, pixel_mm)[lungs]
     for place, radius in vessels(rng):
         image[ellipse(down, right, place, (radius, radius)) & lungs] = 30.0
     image[ellipse(down, right, (-45, 0), (8, 8))] = -1000.0  # the trachea
     image = ndimage.gaussian_filter(image, 0.5)
     return Chest(image, grain(rng, shape, noise_hu), lungs, ellipse(down, right, (15, 0), (30, 15)))
+
+
+def parenchyma(rng: np.random.Generator, shape: tuple[int, int], pixel_mm: tuple[float, float]) -> NDArray:
+    """Lung tissue without noise: -860 HU, and small vessels that are not seen one by one."""
+    field = ndimage.gaussian_filter(rng.standard_normal(shape), [4.0 / each for each in pixel_mm])
+    return (-860 + 45 * field / field.std()).astype(np.float32)
 
 
 def vessels(rng: np.random.Generator) -> list[tuple[tuple[float, float], float]]:
@@ -68,14 +73,12 @@ def vessels(rng: np.random.Generator) -> list[tuple[tuple[float, float], float]]
     return drawn
 
 
-def positions(
-    shape: tuple[int, int], pixel_mm: tuple[float, float], middle_mm: tuple[float, float] = (0.0, 0.0)
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def positions(shape: tuple[int, int], pixel_mm: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distance of each pixel (down, right) of the middle."""
     rows, columns = np.indices(shape)
     return (
-        (rows - (shape[0] - 1) / 2) * pixel_mm[0] - middle_mm[0],
-        (columns - (shape[1] - 1) / 2) * pixel_mm[1] - middle_mm[1],
+        (rows - (shape[0] - 1) / 2) * pixel_mm[0],
+        (columns - (shape[1] - 1) / 2) * pixel_mm[1],
     )
 
 

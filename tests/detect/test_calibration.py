@@ -127,6 +127,12 @@ def test_patients_weigh_alike_among_slices():
     assert calibration.slice_p_value(0.5) == pytest.approx(1)
 
 
+def test_slice_that_ties_counts_as_reached():
+    calibration = calibrate([[(np.array([score]), 5.0)] for score in (1.0, 2.0, 3.0)])
+    assert calibration.slice_p_value(2.0) == pytest.approx(3 / 4)
+    assert calibration.slice_p_value(np.nextafter(2.0, 3.0)) == pytest.approx(2 / 4)
+
+
 def test_scans_of_one_patient_share_its_weight():
     calibration = calibrate([[(np.array([1.0]), 5.0), (np.array([1.0, 1.0, 1.0]), 5.0)], [(np.array([2.0]), 5.0)]])
     assert calibration.slice_weights.tolist() == pytest.approx([0.25, 0.25, 0.25, 0.25, 1])

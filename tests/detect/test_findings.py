@@ -46,6 +46,13 @@ def test_peaks_that_are_near_are_one():
     assert len(find_peaks(bumps((4, 10, 10), (4, 10, 20)), SPACING, 3.5)) == 2
 
 
+def test_slope_of_a_wide_peak_is_no_second_finding():
+    wide = bumps((4, 20, 20), width=(2.0, 6.0, 6.0))
+    assert wide[4, 20, 29] > 1.0
+    assert (29 - 20) * SPACING[2] > MERGE_MM
+    assert len(find_peaks(wide, SPACING, 1.0)) == 1
+
+
 def test_one_place_over_several_slices_is_one_finding():
     (peak,) = find_peaks(bumps((4, 20, 20), width=(2.0, 2.0, 2.0)), SPACING, 1.0)
     assert (peak.low[0], peak.high[0]) == (2, 6)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tamperscan.detect.regions import lung_mask, tissues
 from tamperscan.scan import read_scan
 
-from .phantom import LUNGS_MM, PIXEL_MM, SIDE, chest, ellipse, positions
+from .phantom import LUNGS_MM, PIXEL_MM, SIDE, chest, ellipse, parenchyma, positions
 
 SPACING = (PIXEL_MM, PIXEL_MM)
 quick = settings(max_examples=8, deadline=None)
@@ -47,6 +47,16 @@ def test_nodule_is_filled_in_also_at_the_pleura(place):
     nodule = ellipse(*positions((SIDE, SIDE), SPACING), place, (8, 8)) & made.lungs
     hu = np.where(nodule, 40 + made.noise, made.hu)
     assert lung_mask(hu, SPACING)[nodule].mean() > 0.9
+
+
+def test_foam_in_the_table_is_no_lung():
+    made = chest()
+    down, right = positions((SIDE, SIDE), SPACING)
+    hull, foam = ((np.abs(right) < 100 - thin) & (np.abs(down - 125) < 20 - thin) for thin in (0, 4))
+    tissue = parenchyma(np.random.default_rng(9), (SIDE, SIDE), SPACING)
+    hu = np.where(foam, tissue, np.where(hull, 150, made.clean)).astype(np.float32) + made.noise
+    assert not lung_mask(hu, SPACING)[down > 100].any()
+    assert dice(lung_mask(hu, SPACING), made.lungs) > 0.9
 
 
 def test_heart_is_no_lung():
@@ -114,10 +124,10 @@ def test_mirrored_image_has_the_mirrored_lung(seed, axis):
 @quick
 @given(st.integers(0, 1000), st.integers(-10, 10), st.integers(-4, 4))
 def test_lung_moves_with_the_body(seed, down, right):
-    step = 2 * PIXEL_MM  # of the coarse grid
-    still, moved = chest(seed), chest(seed, middle_mm=(down * step, right * step))
-    expected = np.roll(lung_mask(still.clean, SPACING), (2 * down, 2 * right), (0, 1))
-    assert np.array_equal(lung_mask(moved.clean, SPACING), expected)
+    moved_px = (2 * down, 2 * right)  # the coarse grid has a step of two pixels
+    hu = chest(seed).hu
+    expected = np.roll(lung_mask(hu, SPACING), moved_px, (0, 1))
+    assert np.array_equal(lung_mask(np.roll(hu, moved_px, (0, 1)), SPACING), expected)
 
 
 @quick
@@ -158,8 +168,9 @@ def test_air_and_bone_are_no_tissue():
 
 
 def test_lungs_of_a_real_scan(real_scans):
-    scan = read_scan(real_scans / "ct" / "series" / "LIDC-IDRI-0001_STANDARD")
-    image = scan.voxels[scan.shape[0] // 2]
+    files = sorted((real_scans / "ct" / "series" / "LIDC-IDRI-0001_STANDARD").iterdir())
+    scan = read_scan(files[len(files) // 2])
+    image = scan.voxels[0]
     lung = lung_mask(image, scan.spacing_mm[1:])
     assert 100 < lung.sum() * scan.spacing_mm[1] * scan.spacing_mm[2] / 100 < 900
     assert -900 < np.median(image[lung]) < -700

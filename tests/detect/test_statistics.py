@@ -86,6 +86,15 @@ def test_outside_the_lung_is_not_inside():
     assert found.inside[10:30, 10:30].all()
 
 
+def test_cell_is_inside_if_more_than_half_of_it_is_lung():
+    lung = np.zeros((120, 120), bool)
+    lung[30:90, 30:92] = True
+    lung[30:90, 28] = True
+    found = window_statistics(np.zeros(lung.shape, np.float32), noise_of([1.0]), lung, halves(), SPACING)
+    assert found.inside[15, 30]  # two thirds
+    assert not found.inside[15, 9]  # one third
+
+
 def test_no_noise_is_nan_and_not_minus_infinity():
     found = measure(np.zeros((1, 60, 60), np.float32))
     assert not np.isinf(found.energy).any()

@@ -45,7 +45,7 @@ def local(tmp_path_factory):
 @pytest.fixture(scope="module", params=["1.8.3", "weight-standardised"])
 def published(request, tmp_path_factory):
     torch.manual_seed(0)
-    network = PublishedUNet(8, dim_mults=(1, 2), variant=request.param).eval()
+    network = PublishedUNet(8, dim_mults=(1,), variant=request.param).eval()
     return network, export_weights(network, card("published", 32), tmp_path_factory.mktemp("published"))
 
 

@@ -39,6 +39,8 @@ class ScanOutcome:
         Manufacturer, model and kernel, as far as they are known.
     slice_mm
         Distance between slices.
+    reason
+        Why it abstained, empty if it did not.
     """
 
     patient: str
@@ -49,6 +51,7 @@ class ScanOutcome:
     p_value: float | None
     scanner: str
     slice_mm: float
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,7 @@ def _screened(detector: Detector, patient: str, scan: Scan) -> ScanOutcome:
         p_value=screening.p_value,
         scanner=" ".join(scan.metadata[name] for name in _SCANNER if scan.metadata.get(name)) or "not told",
         slice_mm=scan.spacing_mm[0],
+        reason=screening.reasons[0] if screening.verdict == "abstained" else "",
     )
 
 

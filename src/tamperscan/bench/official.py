@@ -33,7 +33,7 @@ def torch_step(network: PublishedUNet, batch: int) -> Step:
 
     def step(tiles: Images) -> Images:
         with torch.inference_mode():
-            parts = torch.from_numpy(tiles)[:, None].split(batch)
+            parts = torch.split(torch.from_numpy(tiles)[:, None], batch)
             noise: Images = torch.cat([network(part, torch.zeros(len(part))) for part in parts])[:, 0].numpy()
         return noise
 

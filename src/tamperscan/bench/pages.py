@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tamperscan.bench.authentic import AuthenticResult, SeenEffect
@@ -24,7 +25,7 @@ def ctgan_page(result: CtganResult, origin: Provenance) -> str:
     sections = [
         "## Real tampered scans: CT-GAN",
         _ctgan_head(result, origin),
-        _left_out(result),
+        _reasons("Why slices, tampered and authentic together, have no score:", result.left_out),
         _honesty(),
         *(_half(result, half) for half in HALVES),
         "### Place given, as in the paper",
@@ -45,6 +46,7 @@ def authentic_page(result: AuthenticResult, origin: Provenance) -> str:
         _warning(result.not_held_out),
         _alarms(result),
         _scans(result),
+        _reasons("Why it abstained:", Counter(outcome.reason for outcome in result.scans if outcome.reason)),
         _seen(result.seen) if result.seen else "",
     ]
     return "\n\n".join(section for section in sections if section)
@@ -79,11 +81,8 @@ def _warning(not_held_out: Sequence[str]) -> str:
     return f"**Not held out:** the detector's card names {', '.join(not_held_out)}; the figures flatter it."
 
 
-def _left_out(result: CtganResult) -> str:
-    if not result.left_out:
-        return ""
-    lines = [f"- {count} x {reason}" for reason, count in result.left_out.items()]
-    return "\n".join(["Why slices, tampered and authentic together, have no score:", "", *lines])
+def _reasons(head: str, reasons: Mapping[str, int]) -> str:
+    return "\n".join([head, "", *(f"- {count} x {reason}" for reason, count in reasons.items())]) if reasons else ""
 
 
 def _honesty() -> str:
@@ -248,8 +247,8 @@ def _speed_head(result: SpeedResult, origin: Provenance) -> str:
     return paragraph(
         origin.markdown(),
         f"Detector: {result.detector}, weights SHA-256 `{result.weights_sha256[:16]}`.",
-        f"{result.slices} slices of {rows} x {columns} pixels of {result.source}, all ways by turns in one run; medians of",
-        f"{len(next(iter(result.timings.values())).repeats)} repeats, the least and the most in brackets.",
+        f"{result.slices} slices of {rows} x {columns} pixels of {result.source}, all ways by turns in one run;",
+        f"medians of {len(next(iter(result.timings.values())).repeats)} repeats, the least and the most in brackets.",
         f"{result.processor}, {result.cores} cores, {result.threads} threads for each network;",
         f"{', '.join(f'{name} {version}' for name, version in result.versions.items())}. Reading files is not counted.",
     )
@@ -270,16 +269,16 @@ def _timings(result: SpeedResult) -> str:
 def _ratios(result: SpeedResult) -> str:
     if "official" not in result.timings:
         return ""
+    whole, network, one_pass = (number(result.ratio(key), 1) for key in ("screening", "network", "pass"))
     words = [
-        f"Our whole screening takes 1/{number(result.ratio('screening'), 1)} of the time of the published network on the",
-        f"same slice, our network alone 1/{number(result.ratio('network'), 1)}, one of its passes over the whole slice",
-        f"1/{number(result.ratio('pass'), 1)}. The published network has random weights, which its time does not depend",
-        "on; it is given the whole slice as tiles without overlap, in the number a call that was quickest here, and no",
-        "search for the place beyond them.",
+        f"On the same slice our whole screening is {whole} times as fast as the published network, our network alone",
+        f"{network} times, and one of its passes over the whole slice {one_pass} times. The published network has",
+        "random weights, on which its time does not depend; it is given the whole slice as tiles without overlap, so",
+        "many a call as were quickest here, and is not made to search for the place beyond them.",
     ]
     if "official_onnx" in result.timings:
         onnx = [number(result.ratio(key, "official_onnx"), 1) for key in ("screening", "network")]
-        words.append(f"Beside the published network in onnxruntime it is 1/{onnx[0]} and 1/{onnx[1]}.")
+        words.append(f"Beside the published network in onnxruntime it is {onnx[0]} and {onnx[1]} times.")
     return paragraph(*words)
 
 
@@ -288,6 +287,6 @@ def _memory(result: SpeedResult) -> str:
     if memory is None:
         return ""
     return paragraph(
-        f"`tamperscan screen --no-pictures --json` on a series of {memory.slices} such slices, in a process of its own:",
-        f"{memory.seconds:.0f} s in all, at most {memory.peak_mb:.0f} MB of memory.",
+        f"`tamperscan screen --no-pictures --json` on a series of {memory.slices} such slices, in a process of its",
+        f"own: {memory.seconds:.0f} s in all, at most {memory.peak_mb:.0f} MB of memory.",
     )

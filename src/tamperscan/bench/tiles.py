@@ -1,4 +1,4 @@
-"""The published pipeline's way with a slice: tiles of 96 px, one reverse step, the mean square of what it takes away."""
+"""The published pipeline's way with a slice: tiles of 96 px, and the mean square of what one step takes away."""
 
 from __future__ import annotations
 

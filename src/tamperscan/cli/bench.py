@@ -122,6 +122,7 @@ def speed(
             report=bar.update,
         )
     numbers = ["--slices", str(slices), "--repeats", str(repeats), "--threads", str(result.threads)]
+    numbers += ["--long-scan", str(long_scan)]
     origin = provenance("bench", "speed", "--data", data, "--detector", detector, *numbers)
     _tell("speed", result, origin, speed_page(result, origin), write=write, as_json=as_json)
 

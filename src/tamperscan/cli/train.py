@@ -47,13 +47,13 @@ def train(
     from it. For several GPUs: accelerate launch -m tamperscan train ... At the end OUT/weights holds the network
     (ONNX and safetensors) and its card. Then run 'tamperscan calibrate' to make a detector of it.
     """
-    from tamperscan.detect.training import TrainingOptions, find_scans, read_split, train_detector
+    from tamperscan.detect.training import TrainingOptions, find_scans, name_data, read_split, train_detector
     from tamperscan.diffusion.presets import preset as find_preset
 
     settings = find_preset(preset)
     patterns = read_split(split, part) if split else None
     scans = find_scans(data, settings.modality, patterns=patterns, on_error=lambda error: tell_error(str(error)))
-    options = TrainingOptions(settings, name or out.name, steps, seed, bf16, licence)
+    options = TrainingOptions(settings, name or out.name, steps, seed, bf16, licence, name_data(data, patterns))
     with _Display() as display:
         weights = train_detector(scans, out, options, on_scan=display.scan, report=display.step)
     print(f"Weights of {weights.card.name} are in {weights.folder} (SHA-256 {weights.sha256[:16]}).")

@@ -8,7 +8,7 @@ from pathlib import Path
 from tamperscan.errors import ScanError, WeightsError
 
 _WEIGHTS = "weights"
-_SAMPLE = "sample/2997_63.dcm"
+_SAMPLE = "sample/7478_73.dcm"
 
 
 def weights_path(name: str) -> Path:

@@ -105,7 +105,8 @@ class BackInTime:
         regions = np.zeros(scan.shape, dtype=bool)
         slices = []
         for index, image in enumerate(scan.voxels):
-            regions[index] = self._region(image, scan)
+            if scan.modality == self.card.modality:
+                regions[index] = self._region(image, scan)
             if regions[index].any():
                 suspicion[index] = self._map(image) * regions[index]
             slices.append(_slice_result(index, suspicion[index], regions[index]))
@@ -115,7 +116,7 @@ class BackInTime:
         return Screening(
             scan=scan,
             verdict="abstained",
-            reasons=("The published score is not calibrated: it has no false-alarm rate, so no verdict is given.",),
+            reasons=self._reasons(scan),
             score=max(known, default=math.nan),
             p_value=None,
             alarm_rate=DEFAULT_ALARM_RATE if alarm_rate is None else alarm_rate,
@@ -128,6 +129,11 @@ class BackInTime:
             settings={"patch_px": self._side, "schedule": self._schedule.name},
             seconds=time.monotonic() - begun,
         )
+
+    def _reasons(self, scan: Scan) -> tuple[str, ...]:
+        if scan.modality != self.card.modality:
+            return (f"The scan is {scan.modality}; the network was trained on {self.card.modality} only.",)
+        return ("The published score is not calibrated: it has no false-alarm rate, so no verdict is given.",)
 
     @property
     def _side(self) -> int:

@@ -22,8 +22,6 @@ from tamperscan.diffusion.weights import Card, Weights, write_card
 from tamperscan.errors import TrainingError
 from tamperscan.scan.volume import Scan
 
-# Neighbouring slices say nearly the same; measuring slices this far apart is enough to learn from.
-SLICE_EVERY_MM = 5.0
 _LEAST_PATIENTS = 5
 
 
@@ -46,13 +44,12 @@ class MeasuredScan:
     spacing_mm: tuple[float, float, float]
 
 
-def measure_scan(meter: SliceMeter, scan: Scan, every_mm: float = SLICE_EVERY_MM) -> MeasuredScan:
-    """Measure a scan's slices, no nearer to each other than every_mm."""
-    stride = max(1, round(every_mm / scan.spacing_mm[0]))
+def measure_scan(meter: SliceMeter, scan: Scan) -> MeasuredScan:
+    """Measure all slices of a scan: screening takes the maximum over all of them, and so must calibration."""
     pixel_mm = (scan.spacing_mm[1], scan.spacing_mm[2])
-    measured = (meter.measure(image, pixel_mm) for image in scan.voxels[::stride])
+    measured = (meter.measure(image, pixel_mm) for image in scan.voxels)
     slices = tuple(each.statistics for each in measured if each is not None)
-    return MeasuredScan(scan.name, slices, (scan.spacing_mm[0] * stride, *pixel_mm))
+    return MeasuredScan(scan.name, slices, scan.spacing_mm)
 
 
 def calibrate_weights(
@@ -143,7 +140,6 @@ def _calibrated_card(card: Card, names: list[str], patients: dict[str, list[Meas
             for patient, measured in patients.items()
             for scan in measured
         ],
-        "slice_every_mm": SLICE_EVERY_MM,
     }
     files = dict.fromkeys([*names, TYPICALITY_FILE, CALIBRATION_FILE], "")
     return card.model_copy(update={"files": files, "calibration": facts})

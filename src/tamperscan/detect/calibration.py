@@ -57,7 +57,15 @@ class Calibration:
         return scan_score(slice_scores, slice_mm, self.growth)
 
     def scan_p_value(self, score: float) -> float:
-        """Return the chance that an authentic scan scores this high."""
+        """Return the chance that an authentic scan scores this high.
+
+        Raises
+        ------
+        ValueError
+            If the score is NaN: there was nothing to measure, and so nothing to say.
+        """
+        if math.isnan(score):
+            raise ValueError("a scan in which nothing was measured has no p-value")
         reached = int((self.scan_scores >= score).sum())
         return (1 + reached) / (len(self.scan_scores) + 1)
 
@@ -113,10 +121,17 @@ def calibrate(patients: Sequence[Sequence[tuple[NDArray[np.float64], float]]]) -
     patients
         For each patient its scans, each as (slice scores, distance between slices in mm). Slices without lung are NaN.
         A patient's scan with most slices is the one that stands for it.
+
+    Raises
+    ------
+    ValueError
+        If no slice has a score.
     """
     known = [[(scores[np.isfinite(scores)], mm) for scores, mm in scans] for scans in patients]
     known = [[scan for scan in scans if scan[0].size] for scans in known]
     known = [scans for scans in known if scans]
+    if not known:
+        raise ValueError("there is no slice with a score to calibrate on")
     slices = np.concatenate([scores for scans in known for scores, _ in scans])
     weights = np.concatenate([_equal_weights(scans) for scans in known])
     growth = _gumbel_scale(slices, weights)

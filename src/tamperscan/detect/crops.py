@@ -54,7 +54,7 @@ class CachedScan:
 
 
 def build_cache(
-    scans: Iterable[Scan], folder: Path, progress: Callable[[str], None] = lambda name: None
+    scans: Iterable[Scan], folder: Path, progress: Callable[[str], None] = lambda name: None, *, of: str = ""
 ) -> list[CachedScan]:
     """Write each scan once as int16 with the centres that crops may have.
 
@@ -63,9 +63,11 @@ def build_cache(
     scans
         Authentic scans; one at a time is held in memory.
     folder
-        Where the cache lies; made if missing. A cache that is complete is taken as it is by `read_cache`.
+        Where the cache lies; made if missing.
     progress
         Called with each scan's name when it is in the cache.
+    of
+        What the scans are, in whatever words; `read_cache` compares it.
 
     Raises
     ------
@@ -79,19 +81,28 @@ def build_cache(
         progress(scan.name)
     if not cached:
         raise TrainingError(f"{folder}: no scan to train on. Give a folder of authentic scans.")
-    index = [vars(entry) for entry in cached]
+    index = {"of": of, "scans": [vars(entry) for entry in cached]}
     temporary = folder / (_INDEX + ".tmp")
     temporary.write_text(json.dumps(index, indent=1))
     temporary.replace(folder / _INDEX)
     return cached
 
 
-def read_cache(folder: Path) -> list[CachedScan] | None:
-    """Return what a complete cache holds, or None where there is none."""
-    index = folder / _INDEX
-    if not index.exists():
+def read_cache(folder: Path, *, of: str = "") -> list[CachedScan] | None:
+    """Return what a complete cache holds, or None where there is none.
+
+    Raises
+    ------
+    TrainingError
+        If the cache is of other scans.
+    """
+    path = folder / _INDEX
+    if not path.exists():
         return None
-    return [CachedScan(**entry) for entry in json.loads(index.read_text())]
+    index = json.loads(path.read_text())
+    if index["of"] != of:
+        raise TrainingError(f"{folder}: was made of other scans. Choose another --out folder, or remove this one.")
+    return [CachedScan(**entry) for entry in index["scans"]]
 
 
 def _cache_scan(scan: Scan, folder: Path) -> CachedScan:

@@ -183,16 +183,16 @@ class Detector:
             regions=found.regions,
             detector_name=self.name,
             weights_sha256=self.weights.sha256,
-            settings={**self._settings(), "slice_threshold": threshold},
+            settings={**self._settings(), "slice_threshold": threshold if math.isfinite(threshold) else None},
             seconds=time.monotonic() - begun,
         )
 
     def _reasons(self, verdict: Verdict, p_value: float, alarm_rate: float) -> tuple[str, ...]:
         patients = len(self._calibration.scan_scores)
-        counted = f"{p_value * 100:.2g} of 100 authentic scans score as high ({patients} authentic patients compared)"
+        counted = f"{p_value * 100:.3g} of 100 authentic scans score as high ({patients} authentic patients compared)"
         if verdict == "suspicious":
-            return (f"About {counted}, at most {alarm_rate * 100:.2g} are allowed.",)
-        reasons = [f"About {counted}; the alarm is at {alarm_rate * 100:.2g}."]
+            return (f"About {counted}, at most {alarm_rate * 100:.3g} are allowed.",)
+        reasons = [f"About {counted}; the alarm is at {alarm_rate * 100:.3g}."]
         if alarm_rate < self._calibration.smallest_p:
             reasons.append(
                 f"{patients} authentic patients can't support an alarm rate of {alarm_rate:g}: nothing can be called"

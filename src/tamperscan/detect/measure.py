@@ -12,12 +12,13 @@ from tamperscan.detect.regions import lung_mask, tissues
 from tamperscan.detect.statistics import WindowStatistics, grid_step, window_statistics
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.weights import Card
+from tamperscan.errors import WeightsError
 from tamperscan.scan.windows import IntensityWindow
 
 # Less lung than this in a slice (an apex, a sliver above the liver) has no "rest" to compare a place with.
 LEAST_LUNG_CM2 = 15.0
 # Around the lung the network is given as much as it can see.
-_MARGIN_PX = 24
+_MARGIN_PX = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class SliceMeter:
 
     def __init__(self, predictor: NoisePredictor, card: Card) -> None:
         if card.window is None or not card.levels_hu:
-            raise ValueError(f"{card.name}: screening needs weights with a window and noise levels in HU")
+            raise WeightsError(f"{card.name}: screening needs weights with a window and noise levels in HU.")
         self._predictor = predictor
         self._window = IntensityWindow(*card.window)
         levels = np.array(card.levels_hu, dtype=np.float32)

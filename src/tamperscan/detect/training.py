@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ class TrainingOptions:
         Convolutions in bfloat16; None for where the hardware is fast at it.
     licence
         Goes to the card.
+    data
+        What the scans are; an interrupted run goes on only with the same.
     """
 
     preset: TrainingPreset
@@ -55,6 +58,7 @@ class TrainingOptions:
     seed: int = 0
     bf16: bool | None = None
     licence: str = ""
+    data: str = ""
 
 
 def find_scans(
@@ -78,19 +82,13 @@ def find_scans(
     on_error
         Called with what can't be read or used.
     """
-    places = _places(folder, patterns, on_error)
-    for place in places:
-        try:
-            for scan in iter_scans(place, on_error=on_error):
-                if scan.modality == modality:
-                    yield scan
-                else:
-                    on_error(ScanError(place, f"is {scan.modality}, not {modality}", "Leave it out"))
-        except ScanError as error:
-            # One place that holds no scan must not end a run over many.
-            if patterns is None:
-                raise
-            on_error(error)
+    for place in _places(folder, patterns, on_error):
+        scans = iter_scans(place, on_error=on_error) if patterns is None else _scans_if_any(place, on_error)
+        for scan in scans:
+            if scan.modality == modality:
+                yield scan
+            else:
+                on_error(ScanError(place, f"is {scan.modality}, not {modality}", "Leave it out"))
 
 
 def find_patients(
@@ -142,6 +140,11 @@ def read_split(path: Path, part: str) -> list[str]:
     return [str(pattern) for pattern in split[part]]
 
 
+def name_data(folder: Path, patterns: list[str] | None) -> str:
+    """Name a choice of scans by a hash, which tells nobody where they lie."""
+    return hashlib.sha256(json.dumps([str(folder.resolve()), patterns]).encode()).hexdigest()
+
+
 def train_detector(
     scans: Iterator[Scan],
     out: Path,
@@ -181,7 +184,8 @@ def train_detector(
         ) from error
     state = PartialState()
     with state.main_process_first():
-        cached = read_cache(out / CACHE_FOLDER) or build_cache(scans, out / CACHE_FOLDER, on_scan)
+        cached = read_cache(out / CACHE_FOLDER, of=options.data)
+        cached = cached or build_cache(scans, out / CACHE_FOLDER, on_scan, of=options.data)
     preset = options.preset
     window = IntensityWindow(*preset.window) if preset.window else None
     crops = CropSource(out / CACHE_FOLDER, cached, crop_px=preset.crop_px, window=window, **_augmentation(preset))
@@ -215,6 +219,21 @@ def _places(folder: Path, patterns: list[str] | None, on_error: Callable[[ScanEr
             on_error(ScanError(folder, f"holds nothing that matches '{pattern}'", "Check the pattern"))
         places |= dict.fromkeys(found)
     return sorted(places)
+
+
+def _scans_if_any(place: Path, on_error: Callable[[ScanError], None]) -> Iterator[Scan]:
+    """Read what a place holds; one that holds nothing is told once and does not end a run over many."""
+    told: list[ScanError] = []
+
+    def tell(error: ScanError) -> None:
+        told.append(error)
+        on_error(error)
+
+    try:
+        yield from iter_scans(place, on_error=tell)
+    except ScanError as error:
+        if not told:
+            on_error(error)
 
 
 def _matches(name: str, pattern: str) -> bool:

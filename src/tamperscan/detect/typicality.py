@@ -154,9 +154,16 @@ def _one_sided(z: Array) -> Array:
 
 
 def _terms(statistics: WindowStatistics) -> Array:
-    """Anatomy as regression terms: constant, covariates and their squares, ``[window, term]``."""
+    """Anatomy as regression terms: constant, covariates and their squares, ``[window, term]``.
+
+    Like the energy they are taken less their median over the slice: an effect of anatomy on one would else be an offset
+    of the other.
+    """
     covariates = statistics.covariates[:, statistics.inside].T.astype(np.float64)
-    return np.concatenate((np.ones((len(covariates), 1)), covariates, covariates**2), axis=1)
+    varying = np.concatenate((covariates, covariates**2), axis=1)
+    if len(varying):
+        varying -= np.median(varying, axis=0)
+    return np.concatenate((np.ones((len(varying), 1)), varying), axis=1)
 
 
 def _centred(statistics: WindowStatistics) -> Array:

@@ -1,1 +1,1 @@
-"""The noise predictor: schedules, networks, training, weights, and how it runs. Knows arrays in model units, no scans."""
+"""The noise predictor: schedules, networks, training, weights. Knows arrays in model units, and no scans."""

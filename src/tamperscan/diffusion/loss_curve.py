@@ -22,7 +22,6 @@ def write_loss_curve(csv_path: Path, png_path: Path) -> None:
     if len(points) == 0:
         return
     # Not through pyplot, which looks for a screen and keeps figures alive.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
@@ -33,7 +32,7 @@ def write_loss_curve(csv_path: Path, png_path: Path) -> None:
     axes.set_title(f"{points[-1, 1]:.4f} after {points[-1, 0]:.0f} steps, {points[-1, 2] / 60:.0f} minutes")
     axes.grid(alpha=0.3)
     temporary = png_path.with_suffix(".tmp")
-    FigureCanvasAgg(figure).print_png(temporary)
+    figure.savefig(temporary, format="png")
     temporary.replace(png_path)
 
 

@@ -1,0 +1,119 @@
+"""A made-up detector that finds bright places, and slices to measure it on."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tamperscan.bench.places import disc_mean
+from tamperscan.detect.calibration import Calibration
+from tamperscan.detect.results import Finding, Screening, SliceResult
+from tamperscan.scan import Scan
+
+REAL_SCANS = Path(__file__).parents[2] / ".." / "shared" / "data"
+SIDE = 128
+AIR = -1000.0
+
+
+class BrightPlaces:
+    """Suspects what lies above 0 HU; looks where the slice is no air, and abstains where it is all air."""
+
+    name = "bright"
+
+    def screen(self, scan):
+        suspicion = np.maximum(scan.voxels, 0.0)
+        regions = scan.voxels > AIR
+        measured = bool(regions.any())
+        score = float(suspicion.max()) if measured else math.nan
+        p_value = (0.01 if score > 50 else 0.6) if measured else None
+        row, column = np.unravel_index(int(suspicion[0].argmax()), suspicion[0].shape)
+        peak = (int(row), int(column)) if measured else None
+        found = Finding((0, int(row), int(column)), (1, 1, 1), score, p_value, (0, 0), "too noisy")
+        return Screening(
+            scan=scan,
+            verdict=("suspicious" if score > 50 else "clear") if measured else "abstained",
+            reasons=("No lung was found.",),
+            score=score,
+            p_value=p_value,
+            alarm_rate=0.05,
+            findings=(found,) if score > 50 else (),
+            slices=(SliceResult(0, score, p_value, peak),),
+            suspicion=suspicion,
+            regions=regions,
+            detector_name=self.name,
+            weights_sha256="0" * 64,
+        )
+
+    def score_patch(self, scan, slice, row, column):
+        screening = self.screen(scan)
+        return disc_mean(screening.suspicion[slice], screening.regions[slice], (row, column), scan.spacing_mm[1:])
+
+
+class Blind(BrightPlaces):
+    """Scores every place alike."""
+
+    name = "blind"
+
+    def score_patch(self, scan, slice, row, column):
+        return 1.0
+
+
+def image(seed, bright=None, rest=20.0):
+    """Noise up to ``rest`` on half a slice of air, with a bright disc."""
+    values = np.full((SIDE, SIDE), AIR, np.float32)
+    values[20:-20, 10:-10] = np.random.default_rng(seed).uniform(1, rest, (SIDE - 40, SIDE - 20))
+    if bright is not None:
+        rows, columns = np.ogrid[:SIDE, :SIDE]
+        values[np.hypot(rows - bright[0], columns - bright[1]) <= 10] = 100.0
+    return values
+
+
+def scan_of(*images, name="scan", slice_mm=5.0):
+    return Scan(voxels=np.stack(images), spacing_mm=(slice_mm, 1.0, 1.0), modality="CT", name=name)
+
+
+@pytest.fixture
+def detector():
+    return BrightPlaces()
+
+
+@pytest.fixture
+def calibration():
+    scores = np.linspace(1.0, 20.0, 20)
+    return Calibration(scores, scores, np.ones(20), growth=1.0)
+
+
+@pytest.fixture
+def ctgan_folder(tmp_path):
+    """Six tampered slices of three scans: four removals that are bright at their label, two injections that are not."""
+    lines = ["file,type,scan,slice,x,y"]
+    for index, (kind, scan, number) in enumerate(
+        [("FB", "1", 5), ("FB", "1", 90), ("FB", "2", 5), ("FB", "2", 90), ("FM", "3", 5), ("FM", "4", 5)]
+    ):
+        row, column = 50, 30 + 10 * index
+        np.save(tmp_path / f"{scan}_{number}.npy", image(index, (row, column) if kind == "FB" else None))
+        lines.append(f"{scan}_{number}.npy,{kind},{scan},{number},{column},{row}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def authentic():
+    """(patient, scan) of three patients; the last slice of the third holds air alone."""
+    air = np.full((SIDE, SIDE), AIR, np.float32)
+    return [
+        ("p1", scan_of(image(11), image(12), name="s1")),
+        ("p2", scan_of(image(13), name="s2")),
+        ("p3", scan_of(image(14), air, name="s3")),
+    ]
+
+
+@pytest.fixture
+def real_scans():
+    """Folder of public research scans, which is no part of the project."""
+    if not REAL_SCANS.is_dir():
+        pytest.skip("the real scans are not on this machine")
+    return REAL_SCANS.resolve()

@@ -1,0 +1,86 @@
+"""The whole way, on a few real slices."""
+
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from tamperscan.bench.runs import Request, run_ctgan
+from tamperscan.bench.subjects import load_reference, made_of
+from tamperscan.cli.bench import app
+from tamperscan.data import packaged_weights
+from tamperscan.diffusion.weights import Card
+from tamperscan.errors import WeightsError
+
+FEW = ("2997_63.dcm", "2997_45.dcm", "4753_138.dcm")
+PATIENTS = ("SIIM_TCGA-LUAD_TCGA-34-5231", "SIIM_TCGA-LUAD_TCGA-51-6867")
+
+needs_detector = pytest.mark.skipif("ct" not in packaged_weights(), reason="no packaged weights")
+
+
+@pytest.fixture
+def few_scans(real_scans, tmp_path):
+    """A folder like the real one with three tampered slices and two authentic patients."""
+    (tmp_path / "ctgan").mkdir()
+    (tmp_path / "ct" / "singles").mkdir(parents=True)
+    lines = (real_scans / "ctgan" / "labels.csv").read_text().splitlines()
+    kept = [lines[0], *(line for line in lines if line.startswith(FEW))]
+    (tmp_path / "ctgan" / "labels.csv").write_text("\n".join(kept) + "\n")
+    for name in FEW:
+        shutil.copyfile(real_scans / "ctgan" / name, tmp_path / "ctgan" / name)
+    for patient in PATIENTS:
+        for path in (real_scans / "ct" / "singles").glob(f"{patient}_*"):
+            shutil.copyfile(path, tmp_path / "ct" / "singles" / path.name)
+    split = {"test": [f"singles/{patient}_*" for patient in PATIENTS]}
+    (tmp_path / "split.json").write_text(json.dumps(split))
+    return tmp_path
+
+
+@needs_detector
+def test_ctgan_on_real_slices(few_scans):
+    result = run_ctgan(Request(few_scans, "ct", few_scans / "split.json"))
+    everything = {group.kind: group for group in result.groups if group.half == "all"}
+    assert (everything["FB"].slices, everything["FM"].slices) == (2, 1)
+    assert result.authentic_patients == 2
+    assert 0 <= everything["FB"].auc.value <= 1
+    assert everything["FB"].within.value > 0.5
+    assert result.not_held_out == ()
+
+
+@needs_detector
+def test_the_command_writes_its_section(few_scans):
+    page = few_scans / "results.md"
+    options = ["--data", few_scans, "--split", few_scans / "split.json", "--write", page, "--json"]
+    done = CliRunner().invoke(app, ["ctgan", *map(str, options)], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["ctgan"]["authentic_patients"] == 2
+    assert "<!-- begin: ctgan -->" in page.read_text()
+    assert str(few_scans.parent) not in page.read_text()
+
+
+@needs_detector
+def test_false_alarms_on_real_slices(few_scans):
+    options = ["--data", few_scans, "--split", few_scans / "split.json", "--no-seen", "--json"]
+    done = CliRunner().invoke(app, ["authentic", *map(str, options)], catch_exceptions=False)
+    result = json.loads(done.stdout)["authentic"]
+    assert len(result["scans"]) == 5
+    assert all(scan["scanner"] for scan in result["scans"])
+
+
+def test_a_detector_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(WeightsError, match="no detector of this name"):
+        load_reference(tmp_path / "nothing")
+
+
+def test_what_a_detector_was_made_of():
+    card = Card(
+        name="ours",
+        kind="low-noise",
+        modality="CT",
+        window=(-1050, 450),
+        crop_px=96,
+        training={"scans": [{"name": "a"}]},
+        calibration={"scans": [{"name": "b", "patient": "p"}]},
+    )
+    assert made_of(card) == {"a", "b"}
