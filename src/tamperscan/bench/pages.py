@@ -181,7 +181,7 @@ def _measures() -> str:
             "  authentic patient counting alike. Ties count half.",
             "- AUC within the slice: the share of places in the untampered rest of the same slice (a grid of 6 mm in",
             "  the lung, means over discs of 8 mm) that are less suspicious than the tampered place.",
-            "- Rest: more than 32 mm from every tampered place of the scan within 16 mm along the body.",
+            "- Rest: more than 32 mm from every tampered place on record of the scan, whatever its slice.",
             "- Control: the AUC per slice of that rest alone (authentic slices lose a disc of 32 mm at random). Where",
             "  it is not near 0.5, part of the AUC is a difference between data sets and no detection.",
         ]

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 DISC_MM = 8.0
 # CT-GAN replaces a cube of about 32 mm; twice its half width is clear of it and of its blended border.
 FAR_MM = 32.0
-# Along the body the cube reaches this far from its centre.
-REACH_MM = 16.0
 # A peak no farther from a label than the cube's half width lies in what was replaced.
 HIT_MM = 16.0
 GRID_MM = 6.0

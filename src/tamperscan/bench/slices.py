@@ -12,7 +12,6 @@ import numpy as np
 
 from tamperscan.bench.labels import Label
 from tamperscan.bench.places import (
-    REACH_MM,
     Mask,
     Place,
     Spacing,
@@ -124,7 +123,9 @@ def measure_tampered(
     outcomes = []
     for done, label in enumerate(labels, start=1):
         scan = _read_labelled(folder, label)
-        others = [(other.row, other.column) for other in labels if _reaches(other, label, scan.spacing_mm[0])]
+        # Every tampered place of the scan, whatever its slice: what was replaced reaches over many slices, and how many
+        # is not on record. (The label's own place is among them.)
+        others = [(other.row, other.column) for other in labels if other.scan == label.scan]
         outcomes.append(_tampered(detector, reference, scan, label, others))
         report(done, len(labels))
     return outcomes
@@ -174,11 +175,6 @@ def _read_labelled(folder: Path, label: Label) -> Scan:
             "Give the slice that the label was made for",
         )
     return scan
-
-
-def _reaches(other: Label, label: Label, slice_mm: float) -> bool:
-    """Whether another tampering of the same scan reaches into a label's slice."""
-    return other.scan == label.scan and abs(other.slice - label.slice) * slice_mm <= REACH_MM
 
 
 def _tampered(

@@ -174,6 +174,7 @@ def train_detector(
         If torch is not installed, there is no scan, or the loss stays not finite.
     """
     try:
+        import torch
         from accelerate import PartialState
 
         from tamperscan.diffusion.export import export_weights
@@ -182,7 +183,7 @@ def train_detector(
         raise TrainingError(
             f"training needs packages that are not installed ({error.name}). Run: pip install 'tamperscan[train]'."
         ) from error
-    state = PartialState()
+    state = PartialState(cpu=not torch.cuda.is_available())
     with state.main_process_first():
         cached = read_cache(out / CACHE_FOLDER, of=options.data)
         cached = cached or build_cache(scans, out / CACHE_FOLDER, on_scan, of=options.data)

@@ -207,7 +207,7 @@ class _Trainer:
         if self.bad_steps > _BAD_STEPS_ALLOWED:
             raise TrainingError(
                 f"{self.folder}: the loss was not finite for {self.bad_steps} steps running. The last good state is"
-                " kept; go on with a lower --learning-rate, or without --bf16."
+                " kept. Go on with --no-bf16, or look for scans with impossible values."
             )
 
     def _progress(self, seconds: float, done: int) -> Progress:

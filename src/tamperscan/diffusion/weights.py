@@ -108,6 +108,8 @@ def open_weights(folder: Path) -> Weights:
         ) from error
     card = _parse_card(card_path, text)
     for name, expected in card.files.items():
+        if Path(name).name != name:
+            raise WeightsError(f"{card_path}: names a file outside its folder ({name}). Don't use these weights.")
         _check_file(folder / name, expected)
     if NETWORK_FILE not in card.files:
         raise WeightsError(f"{card_path}: names no {NETWORK_FILE}. The folder is incomplete; make it anew.")
