@@ -191,3 +191,10 @@ def test_mr_is_screened_within_the_body(published_mr):
 
 def test_empty_mr_image(published_mr):
     assert math.isnan(published_mr.screen(scan_of(np.zeros((1, 50, 50)), modality="MR")).score)
+
+
+def test_scan_of_another_modality_is_not_scored(published):
+    screening = published.screen(mr_scan())
+    assert "trained on CT only" in screening.reasons[0]
+    assert math.isnan(screening.score)
+    assert not screening.regions.any()

@@ -163,3 +163,13 @@ def test_dictionary_and_back():
     calibration = calibrate(patients(np.random.default_rng(7), 8, slices=3))
     again = Calibration.from_dict(json.loads(json.dumps(calibration.as_dict())))
     assert again.as_dict() == calibration.as_dict()
+
+
+def test_nothing_measured_has_no_p_value():
+    with pytest.raises(ValueError, match="nothing was measured"):
+        calibrate([[(np.array([1.0, 2.0]), 5.0)]]).scan_p_value(math.nan)
+
+
+def test_no_slices_to_calibrate_on():
+    with pytest.raises(ValueError, match="no slice"):
+        calibrate([[(np.array([np.nan]), 5.0)]])

@@ -116,3 +116,19 @@ def test_long_series_do_not_drown_the_others(tmp_path):
     quiet, loud = scan_of(np.zeros((1, 64, 64)), "one"), scan_of(np.full((100, 64, 64), 200), "many")
     crops = WINDOW.from_model(draw(source(tmp_path, quiet, loud), 600))
     assert (crops[:, 0, 0, 0] < 100).mean() == pytest.approx(1 / 11, abs=0.04)
+
+
+def test_cache_of_other_scans_is_refused(tmp_path):
+    build_cache([scan_of(chest())], tmp_path, of="these")
+    assert read_cache(tmp_path, of="these")
+    with pytest.raises(TrainingError, match="made of other scans"):
+        read_cache(tmp_path, of="others")
+
+
+def test_published_crops_are_not_turned(tmp_path):
+    volume = np.arange(64 * 64, dtype=np.float32).reshape(1, 64, 64) / 10 - 300
+    cached = build_cache([scan_of(volume)], tmp_path)
+    crops = CropSource(tmp_path, cached, crop_px=16, window=WINDOW, turns="none", shift_hu=0.0)
+    drawn = crops.draw(np.random.default_rng(0), 32)[:, 0]
+    assert (np.diff(drawn, axis=2) >= 0).all()
+    assert (np.diff(drawn, axis=1) >= 0).all()

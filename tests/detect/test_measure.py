@@ -7,6 +7,7 @@ from tamperscan.detect import measure
 from tamperscan.detect.measure import LEAST_LUNG_CM2, SliceMeter
 from tamperscan.detect.statistics import grid_step
 from tamperscan.diffusion.predictor import NoisePredictor
+from tamperscan.errors import WeightsError
 
 from .phantom import PIXEL_MM, chest, ellipse, parenchyma, positions
 
@@ -89,5 +90,5 @@ def test_lung_without_anything_to_measure(meter, monkeypatch):
 
 @pytest.mark.parametrize("change", [{"window": None}, {"levels_hu": ()}])
 def test_weights_that_can_not_screen(untrained, change):
-    with pytest.raises(ValueError, match="untrained: screening needs"):
+    with pytest.raises(WeightsError, match="untrained: screening needs"):
         SliceMeter(NoisePredictor(untrained, threads=1), untrained.card.model_copy(update=change))

@@ -92,3 +92,10 @@ def test_card_without_a_network(folder):
     change_card(folder, files={})
     with pytest.raises(WeightsError, match=rf"names no {NETWORK_FILE}"):
         open_weights(folder)
+
+
+def test_card_that_names_a_file_elsewhere(folder):
+    (folder.parent / "outside").write_bytes(b"x")
+    change_card(folder, files={"../outside": file_sha256(folder.parent / "outside")})
+    with pytest.raises(WeightsError, match="outside its folder"):
+        open_weights(folder)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tamperscan.detect.blocks import block_mean
+
 # Regions are found on a coarse grid: lungs are large, and a whole series must not take longer than its network pass.
 _COARSE_MM = 3.0
 _AIR_HU = -500.0
@@ -58,7 +60,7 @@ def lung_mask(hu: NDArray[np.float32], spacing_mm: tuple[float, float]) -> NDArr
     bool ``[row, column]``; all False where the slice holds no lung.
     """
     step = max(1, round(_COARSE_MM / min(spacing_mm)))
-    coarse = _block_mean(hu, step)
+    coarse = block_mean(hu, step)
     pixel_mm = (spacing_mm[0] * step, spacing_mm[1] * step)
     body = _body(coarse)
     lungs = _enclosed_lungs(coarse, body, pixel_mm) | _open_lungs(coarse, body, pixel_mm)
@@ -85,13 +87,6 @@ def tissues(hu: NDArray[np.float32], lung: NDArray[np.bool_]) -> Tissues:
     parenchyma = lung & ~air & (smooth < -650.0) & (slope < 40.0)
     soft = lung & (smooth > -350.0) & (smooth < 300.0)
     return Tissues(parenchyma, soft, lung & ~air & ~parenchyma & ~soft)
-
-
-def _block_mean(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    rows, columns = image.shape[0] // step, image.shape[1] // step
-    blocks = image[: rows * step, : columns * step].reshape(rows, step, columns, step)
-    means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
-    return means
 
 
 def _enclosed_lungs(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tamperscan.detect.blocks import block_mean
 from tamperscan.detect.regions import TISSUES, Tissues
 
 # The coarse grid on which windows are placed.
@@ -82,15 +83,11 @@ class _Averager:
     """Averages a map over blocks, then over a Gaussian window."""
 
     def __init__(self, step: int, window: float) -> None:
-        self._step, self._window = step, window
+        self.step, self._window = step, window
 
     def blocks(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Average over blocks of step x step pixels; rows and columns that fill no block are left out."""
-        rows, columns = (side // self._step for side in values.shape)
-        cut = values[: rows * self._step, : columns * self._step]
-        blocks = cut.reshape(rows, self._step, columns, self._step)
-        means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
-        return means
+        """Average over blocks; rows and columns that fill no block are left out."""
+        return block_mean(values, self.step)
 
     def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         averaged: NDArray[np.float32] = ndimage.gaussian_filter(
@@ -123,7 +120,7 @@ def _covariates(
     clipped = np.clip(hu, -1050.0, 300.0)
     density = averager(clipped * lung) / np.maximum(averager(lung.astype(np.float32)), 1e-3)
     slope = averager(ndimage.gaussian_gradient_magnitude(clipped, 2.0) * lung)
-    depth = averager.blocks(ndimage.distance_transform_edt(lung, sampling=spacing_mm).astype(np.float32))
+    depth = _depth_mm(averager.blocks(lung.astype(np.float32)) > 0.5, averager, spacing_mm)
     row, column = _centred_mm(averager, lung, spacing_mm)
     radius = np.hypot(row, column)
     # Brought to the order of one, so that the regressions on them are well conditioned.
@@ -138,6 +135,15 @@ def _covariates(
         depth / 50,
     )
     return np.stack(planes).astype(np.float32)
+
+
+def _depth_mm(
+    coarse_lung: NDArray[np.bool_], averager: _Averager, spacing_mm: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Distance from the lung's border, on the coarse grid."""
+    cell_mm = [side * averager.step for side in spacing_mm]
+    depth: NDArray[np.float32] = ndimage.distance_transform_edt(coarse_lung, sampling=cell_mm).astype(np.float32)
+    return depth
 
 
 def _centred_mm(
