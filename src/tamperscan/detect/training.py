@@ -27,7 +27,7 @@ WEIGHTS_FOLDER = "weights"
 CACHE_FOLDER = "cache"
 LOSS_PICTURE = "loss.png"
 # The levels at which the packaged kind of detector looks; see docs/explanation/method.md.
-SCREENING_LEVELS_HU = (12.0, 20.0, 32.0)
+SCREENING_LEVELS_HU = (15.0, 26.0)
 
 
 @dataclass(frozen=True)
