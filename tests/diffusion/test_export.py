@@ -1,4 +1,5 @@
 import stat
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -131,3 +132,9 @@ def write_identity(path):
     graph = helper.make_graph([helper.make_node("Identity", ["image"], ["noise"])], "g", [image, level], [noise])
     opset = [helper.make_opsetid("", 18)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path)
+
+
+def test_network_names_no_folder_of_the_machine(local):
+    content = local[1].network_path.read_bytes()
+    assert str(Path(export.__file__).parent).encode() not in content
+    assert b"stack_trace" not in content

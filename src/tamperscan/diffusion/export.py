@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from safetensors.torch import save
@@ -83,7 +84,17 @@ def _export_onnx(network: nn.Module, card: Card, path: Path) -> None:
             verbose=False,
         )
     assert program is not None
-    program.save(path, external_data=False)
+    model = program.model_proto
+    _strip_notes(model)
+    onnx.save(model, path)
+
+
+def _strip_notes(model: onnx.ModelProto) -> None:
+    """Take the exporter's notes out: stack traces that name the machine's folders, and half of the file's names."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def _compare(network: nn.Module, card: Card, path: Path) -> None:
