@@ -28,14 +28,14 @@ def test_a_label_that_is_not_bright_is_not_found(detector, ctgan_folder):
     assert outcomes[-1].slice.sign is None
 
 
-def test_other_tampering_near_along_the_body_is_no_rest(detector, tmp_path):
+def test_other_tampering_of_the_scan_is_no_rest(detector, tmp_path):
     np.save(tmp_path / "a.npy", np.maximum(image(1, (40, 30)), image(1, (90, 100))))
     here, there = Label("a.npy", "FB", "1", 10, 40, 30), Label("b.npy", "FB", "1", 26, 90, 100)
     assert measure_tampered(detector, detector, tmp_path, [here])[0].slice.rest == 100
     np.save(tmp_path / "b.npy", image(1))
     assert measure_tampered(detector, detector, tmp_path, [here, there])[0].slice.rest <= 20
-    farther = Label("b.npy", "FB", "1", 27, 90, 100)
-    assert measure_tampered(detector, detector, tmp_path, [here, farther])[0].slice.rest == 100
+    farther = Label("b.npy", "FB", "1", 200, 90, 100)  # how far it reaches along the body is not on record
+    assert measure_tampered(detector, detector, tmp_path, [here, farther])[0].slice.rest <= 20
     of_another = Label("b.npy", "FB", "2", 10, 90, 100)
     assert measure_tampered(detector, detector, tmp_path, [here, of_another])[0].slice.rest == 100
 
