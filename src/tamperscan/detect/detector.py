@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,20 +147,16 @@ class Detector:
 
     def _abstain(self, scan: Scan, reasons: tuple[str, ...], alarm_rate: float, begun: float) -> Screening:
         return Screening(
-            scan=scan,
             verdict="abstained",
             reasons=reasons,
             score=math.nan,
             p_value=None,
-            alarm_rate=alarm_rate,
             findings=(),
             slices=tuple(SliceResult(index, math.nan, None, None) for index in range(scan.shape[0])),
             suspicion=np.zeros(scan.shape, dtype=np.float32),
             regions=np.zeros(scan.shape, dtype=bool),
-            detector_name=self.name,
-            weights_sha256=self.weights.sha256,
             settings=self._settings(),
-            seconds=time.monotonic() - begun,
+            **self._circumstances(scan, alarm_rate, begun),
         )
 
     def _conclude(self, scan: Scan, found: _ScanEvidence, alarm_rate: float, begun: float) -> Screening:
@@ -171,21 +168,27 @@ class Detector:
         # What a single slice must reach for the whole scan to be called suspicious.
         threshold = self._calibration.score_at(alarm_rate) + largest - score
         return Screening(
-            scan=scan,
             verdict=verdict,
             reasons=self._reasons(verdict, p_value, alarm_rate),
             score=score,
             p_value=p_value,
-            alarm_rate=alarm_rate,
             findings=self._findings(found, score, largest),
             slices=tuple(self._slice_result(found, index) for index in range(scan.shape[0])),
             suspicion=found.suspicion,
             regions=found.regions,
-            detector_name=self.name,
-            weights_sha256=self.weights.sha256,
             settings={**self._settings(), "slice_threshold": threshold if math.isfinite(threshold) else None},
-            seconds=time.monotonic() - begun,
+            **self._circumstances(scan, alarm_rate, begun),
         )
+
+    def _circumstances(self, scan: Scan, alarm_rate: float, begun: float) -> dict[str, Any]:
+        """Say what every screening says, whatever came out."""
+        return {
+            "scan": scan,
+            "alarm_rate": alarm_rate,
+            "detector_name": self.name,
+            "weights_sha256": self.weights.sha256,
+            "seconds": time.monotonic() - begun,
+        }
 
     def _reasons(self, verdict: Verdict, p_value: float, alarm_rate: float) -> tuple[str, ...]:
         patients = len(self._calibration.scan_scores)
