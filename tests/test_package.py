@@ -71,7 +71,7 @@ def imports_at_load(path):
 @modules
 def test_torch_is_imported_only_where_it_is_said(path):
     place = path.relative_to(SOURCE)
-    if place.as_posix() not in TORCH_ONLY and place.parts[0] != "bench":
+    if place.as_posix() not in TORCH_ONLY and place.parts[0] not in ("bench", "forge"):
         assert set(imports_at_load(path)).isdisjoint(TRAINING)
 
 

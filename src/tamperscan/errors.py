@@ -7,6 +7,8 @@
       x WeightsError       weights that are missing, altered or of another make
       x OutputError        a result that can't be written
       x TrainingError      a training run that can't start or go on
+      x ForgeError         a forgery for measuring that can't be made
+      x BenchError         a measurement that can't start or go on
 
 Each message names the thing (a file, a folder, an option), what is wrong with it and what to do.
 """
@@ -61,3 +63,11 @@ class OutputError(TamperscanError):
 
 class TrainingError(TamperscanError):
     """A training run that can't start or can't go on."""
+
+
+class ForgeError(TamperscanError):
+    """A forgery that can't be made: a place outside the scan, a lesion that does not fit, missing weights."""
+
+
+class BenchError(TamperscanError):
+    """A measurement that can't start or go on: no cases, a table that makes no sense, results of another run."""
