@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,7 +20,6 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 TESTED = "<!-- tested -->\n"
 # These lines set up an environment or train for hours; what they call is looked up instead.
 NOT_RUN = ("make", "pip", "python3", "source")
-GROUPS = ("weights", "bench")
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 needs_packaged = pytest.mark.skipif("ct" not in packaged_weights(), reason="no packaged weights")
@@ -105,7 +105,7 @@ def test_commands_and_options_exist(page):
         if words[0].startswith("-"):
             continue
         assert words[0] in COMMANDS, words
-        known = help_of(*words[: 2 if words[0] in GROUPS else 1])
+        known = help_of(*takewhile(str.isalpha, words))  # the command, and its sub-commands where it has some
         for option in (word for word in words if word.startswith("--")):
             assert re.search(rf"{option}\b", known), words
 

@@ -56,6 +56,8 @@ class Case:
         NIfTI or NumPy file of the tampered voxels, where they are known.
     scanner
         Manufacturer, model and kernel as far as they are known; what "unseen scanner" is decided by.
+    spacing_mm
+        Distance of voxels along (slice, row, column) for files that hold none; None to take the file's own.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Case:
     targets: tuple[Target, ...] = ()
     mask: Path | None = None
     scanner: str = ""
+    spacing_mm: tuple[float, float, float] | None = None
 
     @property
     def tampered(self) -> bool:

@@ -43,6 +43,8 @@ class SliceScore:
     within
         In a tampered slice: the share of its untampered places that are less suspicious than the tampered one.
         NaN in an authentic slice.
+    tampered
+        Whether anything in the slice was tampered with, by the mask or, where there is none, by the known places.
     """
 
     index: int
@@ -50,6 +52,7 @@ class SliceScore:
     rest: float
     peaks: tuple[Peak, ...] = ()
     within: float = float("nan")
+    tampered: bool = False
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ COMMANDS = {
     "train": "Train a noise predictor on authentic scans.",
     "calibrate": "Make a detector of trained weights, with authentic scans.",
     "weights": "Import, show and check weights.",
+    "forge": "Make tampered scans with known truth, to measure detectors with.",
     "bench": "Measure a detector on tampered and authentic scans, and its speed.",
 }
 """Name and short help of each command, in the order of ``--help``; a ``-`` is a ``_`` in a module's name."""

@@ -126,7 +126,7 @@ def _as_stored(altered: Voxels, scan: Scan) -> Voxels:
     sample = scan.voxels[:: max(1, scan.shape[0] // 8)]
     stored = np.rint(altered) if np.array_equal(sample, np.rint(sample)) else altered
     limited: Voxels = np.clip(stored, scan.voxels.min(), scan.voxels.max()).astype(np.float32)
-    return limited
+    return limited + np.float32(0.0)  # no file holds -0.0 as a whole number, and the hash would tell it from 0.0
 
 
 def _record(

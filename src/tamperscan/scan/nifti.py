@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tamperscan.errors import ScanError
 from tamperscan.scan.assemble import value_notes
 from tamperscan.scan.checks import check_count, check_finite, check_size
+from tamperscan.scan.forged import NOTE, says_forged
 from tamperscan.scan.sources import Source, unreadable
 from tamperscan.scan.volume import Scan, pixel_sha256
 
@@ -100,7 +101,7 @@ def read_nifti(source: Source, name: str) -> Scan:
 def _load(source: Source) -> Any:
     """Open the image with its data not yet converted."""
     try:
-        content = _content(source)
+        content = nifti_content(source)
         nibabel = _nibabel()
         kind = nibabel.Nifti2Image if content[4:8] == b"n+2\0" else nibabel.Nifti1Image
         return kind.from_bytes(content)
@@ -112,8 +113,14 @@ def _load(source: Source) -> Any:
         raise ScanError(source.label, f"is not a NIfTI file that can be read ({error})", _ADVICE) from error
 
 
-def _content(source: Source) -> bytes:
-    """All bytes that the header asks for, unpacked."""
+def nifti_content(source: Source) -> bytes:
+    """Read the header and all bytes that it asks for, unpacked.
+
+    Raises
+    ------
+    ScanError
+        If the file is damaged or cut short, or holds more than one volume.
+    """
     with source.open() as stream:
         packed = stream.read(2) == b"\x1f\x8b"
         stream.seek(0)
@@ -192,6 +199,8 @@ def _header_notes(image: Any) -> list[str]:
         notes.append("The NIfTI header has no orientation; the order of its axes was taken as it is.")
     if header.get_xyzt_units()[0] not in ("mm", "unknown"):
         notes.append(f"The NIfTI header states its lengths in {header.get_xyzt_units()[0]}; mm was assumed.")
+    if says_forged(bytes(header["descrip"].item()).decode("latin-1")):
+        notes.append(NOTE)
     return notes
 
 

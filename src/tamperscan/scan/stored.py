@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from tamperscan.scan.attributes import Attributes
 from tamperscan.scan.codecs import is_irreversible
+from tamperscan.scan.forged import NOTE, is_forged
 from tamperscan.scan.volume import LOSSY
 
 _LOSSY_SYNTAXES: Final = {
@@ -96,3 +97,5 @@ def file_notes(dataset: Dataset) -> Iterator[str]:
         yield "A derived image (ImageType), not as the scanner first made it."
     if "SECONDARY" in (part.strip() for part in image_type):
         yield "A secondary image (ImageType), not as the scanner first made it."
+    if is_forged(dataset):
+        yield NOTE

@@ -1,0 +1,1 @@
+"""The protocols: from cases and what the contenders made of them to figures with intervals."""
