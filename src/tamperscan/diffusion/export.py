@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from safetensors.torch import save
 from torch import nn
 
+from tamperscan.diffusion.runtime import onnxruntime
 from tamperscan.diffusion.unet import LocalUNet
 from tamperscan.diffusion.weights import NETWORK_FILE, Card, Weights, write_card
 from tamperscan.errors import WeightsError

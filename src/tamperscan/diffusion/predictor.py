@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from tamperscan.diffusion.runtime import onnxruntime
 from tamperscan.diffusion.weights import Weights
 from tamperscan.errors import WeightsError
 
