@@ -7,6 +7,7 @@
 
 PYTHON ?= python3
 DATA ?= ../shared/data
+BENCH_OUT ?= runs/bench-small
 PLAIN_LIMIT_MB := 600
 
 # An environment of your own in .venv is left alone; the plain install then goes to .venv-plain.
@@ -31,10 +32,11 @@ lint: $(TEST)/.test  ## check style and types
 	$(TEST)/bin/ruff format --check .
 	$(TEST)/bin/mypy
 
-bench: $(TEST)/.test  ## measure speed, false alarms and real tampered scans, with the scans in DATA
+bench: $(TEST)/.test  ## measure speed, false alarms, real tampered scans, and compare detectors, with the scans in DATA
 	$(TEST)/bin/tamperscan bench speed --data $(DATA)
 	$(TEST)/bin/tamperscan bench authentic --data $(DATA)
 	$(TEST)/bin/tamperscan bench ctgan --data $(DATA)
+	$(TEST)/bin/tamperscan bench --data $(DATA) --preset small --out $(BENCH_OUT)
 
 picture: demo  ## make the picture of a finding that the README shows
 	mkdir -p docs/images

@@ -117,3 +117,34 @@ def real_scans():
     if not REAL_SCANS.is_dir():
         pytest.skip("the real scans are not on this machine")
     return REAL_SCANS.resolve()
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory):
+    """A whole comparison of toy contenders on phantoms: (folder, what came of it)."""
+    from .toy_run import prepare, run
+
+    folder = prepare(tmp_path_factory.mktemp("compared"))
+    return folder, run(folder)
+
+
+@pytest.fixture(scope="session")
+def job(tmp_path_factory):
+    """Makes the job of a contender: two slices, one place."""
+    from tamperscan.bench.authentic_crops import cache_crops
+    from tamperscan.bench.contenders.contender import Budget
+    from tamperscan.bench.jobs import Job
+    from tamperscan.bench.measuring import Task
+    from tamperscan.bench.stored import store_slice
+    from tamperscan.bench.units import region_of
+
+    from .phantoms import PIXEL_MM, PLACE, chest, write_bench_data
+
+    folder, spacing = write_bench_data(tmp_path_factory.mktemp("jobs")), (PIXEL_MM, PIXEL_MM)
+    crops = cache_crops(folder / "data" / "ct", folder / "crops", "CT", split=folder / "split.json")
+    stored = [
+        store_slice(folder / "out" / "slices", image, region_of(image, spacing, "CT"), spacing, "CT")
+        for image in (chest(seed) for seed in range(2))
+    ]
+    tasks = (Task(stored[0].key, True, (PLACE,)), Task(stored[1].key, True, ()))
+    return lambda name: Job(name, "CT", None, None, folder / "out", crops, Budget(5.0), tasks)

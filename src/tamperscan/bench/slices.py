@@ -157,13 +157,19 @@ def measure_authentic(
 
 def single_slices(scan: Scan) -> Iterator[Scan]:
     """Yield slices as scans of one slice: no nearer than 5 mm, and at most 20 evenly spaced ones."""
-    stride = max(1, math.ceil(SLICE_EVERY_MM / scan.spacing_mm[0] - 1e-3))
-    indices = np.arange(0, scan.shape[0], stride)
-    if len(indices) > SLICES_A_SERIES:
-        indices = indices[np.linspace(0, len(indices) - 1, SLICES_A_SERIES).round().astype(int)]
-    for index in map(int, indices):
+    for index in spaced_slices(scan):
         name = scan.name if scan.shape[0] == 1 else f"{scan.name}_{index}"
         yield replace(scan, voxels=scan.voxels[index : index + 1], name=name)
+
+
+def spaced_slices(scan: Scan, most: int | None = None) -> list[int]:
+    """List slices no nearer than 5 mm, evenly spaced where there are more than ``most`` (20 if None)."""
+    most = SLICES_A_SERIES if most is None else most
+    stride = max(1, math.ceil(SLICE_EVERY_MM / scan.spacing_mm[0] - 1e-3))
+    indices = np.arange(0, scan.shape[0], stride)
+    if len(indices) > most:
+        indices = indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+    return [int(index) for index in indices]
 
 
 def _read_labelled(folder: Path, label: Label) -> Scan:

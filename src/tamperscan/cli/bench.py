@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tamperscan.cli.bench_compare import EPILOG, compare, steps
+from tamperscan.cli.bench_explain import explain
 from tamperscan.cli.console import Bar, new_app, notices, tell_error
+from tamperscan.cli.default_group import default_group
 
 if TYPE_CHECKING:
     from tamperscan.bench.runs import Request
 
-app = new_app()
+app = new_app(cls=default_group("compare"), no_args_is_help=True)
 
 DataOption = Annotated[
     Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/ and ctgan/ in it.")
@@ -33,9 +35,16 @@ DATA = Path("../shared/data")
 SPLIT = Path("training/ct-split.json")
 
 
-@app.callback()
+@app.callback(epilog=EPILOG)
 def bench() -> None:
-    """Measure a detector: on tampered scans, on authentic ones, and its speed."""
+    """Measure every detector on the same tampered scans; or one on what a sub-command names.
+
+    Says what it will do and how long it may take, then does it. An ended run goes on from where it was.
+    """
+
+
+app.command("compare", hidden=True, epilog=EPILOG)(compare)
+app.command("explain", epilog="Example: tamperscan bench explain --data ../shared/data --out runs/explain")(explain)
 
 
 @app.command(epilog="Example: tamperscan bench ctgan --data ../shared/data --write docs/results.md")
@@ -139,19 +148,9 @@ def _request(bars: ExitStack, data: Path, detector: str, split: Path, reference:
         detector=detector,
         split=split,
         reference=reference,
-        step=_steps(bars),
+        step=steps(bars),
         on_error=lambda error: tell_error(str(error)),
     )
-
-
-def _steps(bars: ExitStack) -> Callable[[str], Callable[[int, int], None]]:
-    """Show a progress bar for each part of the work, one at a time."""
-
-    def step(name: str) -> Callable[[int, int], None]:
-        bars.close()
-        return bars.enter_context(Bar(name)).update
-
-    return step
 
 
 def _tell(name: str, result: Any, origin: Any, page: str, *, write: Path | None, as_json: bool) -> None:

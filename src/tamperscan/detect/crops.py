@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ _CENTRES_A_SLICE = 256
 _INDEX = "index.json"
 
 Turns = Literal["all", "mirror", "none"]
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -176,16 +177,32 @@ class CropSource:
         """
         return np.stack([self._draw_one(rng) for _ in range(count)])[:, None]
 
+    def draw_stored(
+        self, rng: np.random.Generator, count: int, crop_px: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Draw crops of any side as they were stored (HU, or the signal of an MR), turned and mirrored at random.
+
+        Returns
+        -------
+        float32 ``[count, row, column]`` and the number ``[count]`` of the scan that each is of.
+        """
+        drawn = [self._cut_one(rng, crop_px) for _ in range(count)]
+        crops = np.stack([_turn(crop, rng, self._turns) for crop, _ in drawn])
+        return crops, np.array([index for _, index in drawn])
+
     def _draw_one(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        crop, index = self._cut_one(rng, self._crop_px)
+        crop += rng.uniform(-self._shift, self._shift)
+        return _turn(self._windows[index].to_model(crop), rng, self._turns)
+
+    def _cut_one(self, rng: np.random.Generator, crop_px: int) -> tuple[NDArray[np.float32], int]:
         index = int(rng.choice(len(self._volumes), p=self._chances))
         volume, (lung, body) = self._volumes[index], self._centres[index]
         z = int(rng.integers(volume.shape[0]))
         in_lung = lung[z, 0, 0] >= 0 and rng.random() < _LUNG_SHARE
         centres = lung if in_lung or body[z, 0, 0] < 0 else body
         row, column = centres[z, rng.integers(centres.shape[1])]
-        crop = _cut(volume[z], int(row), int(column), self._crop_px).astype(np.float32)
-        crop += rng.uniform(-self._shift, self._shift)
-        return _turn(self._windows[index].to_model(crop), rng, self._turns)
+        return cut_square(volume[z], int(row), int(column), crop_px).astype(np.float32), index
 
 
 def _load_centres(volume_file: Path) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
@@ -200,7 +217,7 @@ def _chances(cached: list[CachedScan]) -> NDArray[np.float64]:
     return chances
 
 
-def _cut(image: NDArray[np.int16], row: int, column: int, side: int) -> NDArray[np.int16]:
+def cut_square(image: NDArray[Pixel], row: int, column: int, side: int) -> NDArray[Pixel]:
     """Cut a square around a pixel, moved inwards at the border; small images are padded by their edge."""
     short = (max(0, side - image.shape[0]), max(0, side - image.shape[1]))
     if any(short):
