@@ -30,6 +30,8 @@ _LUNGLIKE_HU = (-960.0, -700.0)
 _STRONG_VESSEL_HU = -600.0
 _VESSEL_REACH_PX = 3
 _CANDIDATES = 300
+# As much farther as this, a source has to hold nothing but lung to be as good as a near one that holds none.
+_FAR_MM = 150.0
 _SOURCES = 5
 _LEAST_COVER = 0.5
 _FEWEST_VOXELS = 50
@@ -144,7 +146,7 @@ def _bounds(where: Mask) -> tuple[slice, slice, slice]:
 
 
 def _sources(site: Site, box: tuple[slice, slice, slice], rng: np.random.Generator) -> list[tuple[slice, slice, slice]]:
-    """Draw boxes elsewhere in the scan; those that hold most lung come first."""
+    """Draw boxes elsewhere in the scan; near ones that hold much lung come first: noise differs across the body."""
     sides = [part.stop - part.start for part in box]
     here = [first + part.start for first, part in zip(site.start, box, strict=True)]
     rated = []
@@ -155,6 +157,7 @@ def _sources(site: Site, box: tuple[slice, slice, slice], rng: np.random.Generat
         along, down, across = (slice(a, a + size) for a, size in zip(corner, sides, strict=True))
         sample = site.scan.voxels[along, down, across][::3, ::3, ::3]
         lunglike = float(((sample > _LUNGLIKE_HU[0]) & (sample < _LUNGLIKE_HU[1])).mean())
-        rated.append((lunglike, (along, down, across)))
+        gaps = [(a - b) * step for a, b, step in zip(corner, here, site.spacing_mm, strict=True)]
+        rated.append((lunglike - float(np.linalg.norm(gaps)) / _FAR_MM, (along, down, across)))
     rated.sort(key=lambda entry: -entry[0])
     return [source for _, source in rated[:_SOURCES]]
