@@ -67,4 +67,3 @@ def explain(
         notices().print(f"{len(parts)} sections are in {write}.", soft_wrap=True)
     told = {"origin": plain(origin), "explain": plain(result), "figures": [str(path) for path in figures.values()]}
     print(json.dumps(told) if as_json else "\n\n".join(parts.values()))
-
