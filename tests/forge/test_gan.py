@@ -60,6 +60,17 @@ def test_the_same_seed_gives_the_same_forgery(scan, injector):
     assert first != other
 
 
+def test_nothing_of_what_was_there_shows_through(scan, remover):
+    """Fine detail that the cube can't hold must go with the rest; here a pattern of single pixels."""
+    fine = scan.voxels.copy()
+    middle = tuple(slice(at - 2, at + 3) for at in HEALTHY)
+    fine[middle] += 400 * (np.indices((5, 5, 5)).sum(axis=0) % 2)
+    forgery = forge(replace(scan, voxels=fine), remover, "remove", PLACE)
+    pattern = np.indices((5, 5, 5)).sum(axis=0) % 2 - 0.5
+    left = (forgery.scan.voxels[middle] * pattern).sum() / (fine[middle] * pattern).sum()
+    assert abs(left) < 0.2
+
+
 def test_a_single_slice_is_altered_in_two_dimensions(scan, remover):
     plane = Scan(scan.voxels[20:21], SPACING, "CT", "plane")
     forgery = forge(plane, remover, "remove", Place(0, *HEALTHY[1:], 8.0))

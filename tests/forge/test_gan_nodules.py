@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from tamperscan.detect.regions import lung_mask
 from tamperscan.forge.cube import SIDE
-from tamperscan.forge.gan_nodules import cut_nodule, draw_shape, nodules_of, set_in, view_nodule
+from tamperscan.forge.gan_nodules import cut_nodule, nodules_of, set_in, view_nodule
 from tamperscan.forge.site import Place
 
 from .lung_phantom import NODULE, NODULE_MM, SPACING, phantom_scan, write_phantom
@@ -86,11 +86,3 @@ def test_a_view_shows_the_nodule_where_it_was_shifted(chest, nodule):
     middle = ndimage.center_of_mass(shape)
     assert np.abs(np.subtract(middle, shift + (SIDE - 1) / 2)).max() < 1.0
     assert cube[tuple(round(at) for at in middle)] > -200
-
-
-def test_drawn_shapes_have_the_wanted_size_and_differ():
-    shapes = [draw_shape(10.0, np.random.default_rng(seed)) for seed in range(6)]
-    diameters = [2 * (3 * shape.sum() / (4 * np.pi)) ** (1 / 3) for shape in shapes]
-    assert np.mean(diameters) == pytest.approx(10, rel=0.1)
-    assert not np.allclose(shapes[0], shapes[1])
-    assert max(shape.max() for shape in shapes) <= 1

@@ -29,7 +29,7 @@ from tamperscan.forge.cube import (
 )
 from tamperscan.forge.equalise import Equalisation, read_equalisation
 from tamperscan.forge.gan_network import GanSettings, Generator, condition_of
-from tamperscan.forge.gan_nodules import draw_shape
+from tamperscan.forge.gan_shapes import draw_shape
 from tamperscan.forge.method import ACTIONS, Action
 from tamperscan.forge.site import Site, Voxels
 from tamperscan.forge.touch_up import TOUCH_UPS, TouchUp, touch_up

@@ -11,12 +11,10 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from tamperscan.forge.cube import SIDE, cut_cube
+from tamperscan.forge.gan_shapes import blurred_shape, cube_grid
 from tamperscan.forge.lesions import known_lesions
 from tamperscan.forge.site import Mask, Place, Voxels, cut_site
 from tamperscan.scan.volume import Scan
-
-BLUR: Final = 1.5
-"""Blur of the shape that the generator is told, in voxels of the cube: it says where and how large, not every spike."""
 
 _ACROSS: Final = 20  # voxels across a nodule, in its own cube
 _BOX: Final = 48
@@ -122,7 +120,7 @@ def view_nodule(scan: Scan, place: Place, nodule: Nodule, diameter: float, shift
     true_shift = [
         (index - new) * spacing / step for index, new, spacing in zip(place.index, moved, scan.spacing_mm, strict=True)
     ]
-    positions = _grid(SIDE) - np.reshape(np.array(true_shift, dtype=np.float32), (3, 1, 1, 1))
+    positions = cube_grid(SIDE) - np.reshape(np.array(true_shift, dtype=np.float32), (3, 1, 1, 1))
     outline = _sample(nodule.outline, positions * (_ACROSS / diameter), 0.0)
     return cube, blurred_shape(outline)
 
@@ -155,55 +153,12 @@ def set_in(host: Voxels, nodule: Nodule, diameter: float, rng: np.random.Generat
     return cube, blurred_shape(outline)
 
 
-def draw_shape(diameter: float, rng: np.random.Generator) -> Voxels:
-    """Draw the shape of a nodule that never was: a ball with bumps and a few spikes.
-
-    Parameters
-    ----------
-    diameter
-        In voxels of the cube.
-    rng
-        Decides the bumps.
-
-    Returns
-    -------
-    float32 ``[32, 32, 32]``, 0 to 1, as the generator was told in training.
-    """
-    position = _grid(SIDE)
-    stretch = np.exp(rng.uniform(-0.13, 0.13, size=3)).astype(np.float32)
-    turned = Rotation.random(rng=rng).as_matrix().astype(np.float32)
-    position = np.tensordot(turned, position, axes=1) * np.reshape(stretch, (3, 1, 1, 1))
-    bumps = ndimage.zoom(rng.standard_normal((6, 6, 6)), SIDE / 6, order=3, mode="nearest", grid_mode=True)
-    distance = np.sqrt((position**2).sum(axis=0)) * (1.0 + 0.14 * bumps)
-    inside = distance <= diameter / 2
-    for _ in range(int(rng.integers(1, 5))):
-        inside |= _spike(diameter, rng)
-    return blurred_shape(inside.astype(np.float32))
-
-
-def _spike(diameter: float, rng: np.random.Generator) -> Mask:
-    """Draw a cone that grows out of the middle and ends beyond the nodule's surface, as strands and vessels do."""
-    direction = rng.standard_normal(3)
-    direction /= np.linalg.norm(direction)
-    length, width = diameter * rng.uniform(0.55, 0.8), diameter * rng.uniform(0.15, 0.25)
-    along = np.tensordot(direction, _grid(SIDE), axes=1)
-    aside = np.sqrt(np.maximum((_grid(SIDE) ** 2).sum(axis=0) - along**2, 0.0))
-    cone: Mask = (along >= 0) & (along <= length) & (aside <= width * (1.0 - along / length))
-    return cone
-
-
-def blurred_shape(outline: Voxels) -> Voxels:
-    """Blur an outline to what the generator is told."""
-    blurred: Voxels = ndimage.gaussian_filter(outline, BLUR, mode="nearest")
-    return blurred
-
-
 def _bent(diameter: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Positions in a nodule's box for each voxel of the cube: turned, mirrored, stretched and bent."""
     turn = Rotation.random(rng=rng).as_matrix() * rng.choice([-1.0, 1.0])
     stretch = _ACROSS / diameter * np.exp(rng.uniform(-0.12, 0.12, size=3))
     shift = np.reshape(rng.uniform(-1.0, 1.0, size=3), (3, 1, 1, 1))
-    positions = np.tensordot(np.diag(stretch) @ turn, _grid(SIDE) - shift, axes=1)
+    positions = np.tensordot(np.diag(stretch) @ turn, cube_grid(SIDE) - shift, axes=1)
     bend = rng.standard_normal((3, 5, 5, 5)) * 0.06 * _ACROSS
     positions += np.stack([ndimage.zoom(axis, SIDE / 5, order=3, mode="nearest", grid_mode=True) for axis in bend])
     return positions.astype(np.float32)
@@ -258,14 +213,8 @@ def _sample(values: Voxels, positions: NDArray[np.float32], outside: float) -> V
     return sampled
 
 
-def _grid(side: int) -> NDArray[np.float32]:
-    """Positions of a cube's voxels from its middle, ``[3, side, side, side]``."""
-    axis = np.arange(side, dtype=np.float32) - (side - 1) / 2
-    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"))
-
-
 def _radius(side: int) -> NDArray[np.float32]:
-    radius: NDArray[np.float32] = np.sqrt((_grid(side) ** 2).sum(axis=0))
+    radius: NDArray[np.float32] = np.sqrt((cube_grid(side) ** 2).sum(axis=0))
     return radius
 
 

@@ -10,7 +10,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +18,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tamperscan.detect.training import find_scans, name_data, read_split
@@ -29,6 +27,7 @@ from tamperscan.forge.cube import SIDE, blend_weight, core
 from tamperscan.forge.equalise import Equalisation, fit_equalisation
 from tamperscan.forge.gan_data import CUBES, CubeCache, build_cubes, read_cubes
 from tamperscan.forge.gan_network import Discriminator, GanSettings, Generator, condition_of
+from tamperscan.forge.gan_state import load_state, save_state
 from tamperscan.forge.method import Action
 from tamperscan.forge.weights import write_weights
 
@@ -235,57 +234,27 @@ class _Trainer:
 
     def _save(self) -> None:
         facts = {
-            "settings": json.dumps(self.settings.as_dict()),
-            "of": str(self.cache.facts["of"]),
+            **self._run(),
             "step": str(self.step),
             "averaged": str(self.average.calls),
             "losses": json.dumps(_values(self.losses)),
             "seconds": repr(self.seconds),
         }
-        temporary = self.out / (STATE_FILE + ".tmp")
-        save_file(dict(self._tensors()), temporary, metadata=facts)
-        temporary.replace(self.out / STATE_FILE)
+        save_state(self.out / STATE_FILE, self._networks(), self.optimisers, facts)
 
     def _load(self) -> None:
-        path = self.out / STATE_FILE
-        if not path.exists():
+        facts = load_state(self.out / STATE_FILE, self._networks(), self.optimisers, self._run())
+        if facts is None:
             return
-        try:
-            with safe_open(path, framework="pt") as stored:
-                facts = stored.metadata()
-                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise TrainingError(f"{path}: can't be read ({error}). Move it away to start anew.") from error
-        if json.loads(facts["settings"]) != self.settings.as_dict() or facts["of"] != self.cache.facts["of"]:
-            raise TrainingError(f"{path}: is of another run. Choose another --out folder.")
         self.step, self.seconds = int(facts["step"]), float(facts["seconds"])
         self.losses, self.average.calls = _Losses(*json.loads(facts["losses"])), int(facts["averaged"])
-        self._restore(tensors)
+
+    def _run(self) -> dict[str, str]:
+        """Tell which run a state is of."""
+        return {"settings": json.dumps(self.settings.as_dict()), "of": str(self.cache.facts["of"])}
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average.model}
-
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Lay networks and optimisers out as named tensors."""
-        for name, network in self._networks().items():
-            for key, value in network.state_dict().items():
-                yield f"{name}.{key}", value.detach().contiguous()
-        for name, optimiser in self.optimisers.items():
-            for key, parameter in self._networks()[name].named_parameters():
-                for moment in ("exp_avg", "exp_avg_sq"):
-                    if moment in optimiser.state[parameter]:
-                        yield f"{moment}.{name}.{key}", optimiser.state[parameter][moment].contiguous()
-
-    def _restore(self, tensors: Mapping[str, Tensor]) -> None:
-        for name, network in self._networks().items():
-            prefix = f"{name}."
-            network.load_state_dict(
-                {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-            )
-        for name, optimiser in self.optimisers.items():
-            for key, parameter in self._networks()[name].named_parameters():
-                moments = {moment: tensors[f"{moment}.{name}.{key}"] for moment in ("exp_avg", "exp_avg_sq")}
-                optimiser.state[parameter] = {"step": torch.tensor(float(self.step)), **moments}
 
 
 def _distance(verdicts: list[Tensor], wanted: float) -> Tensor:
