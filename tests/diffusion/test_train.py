@@ -8,11 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
+from tamperscan.diffusion import state as state_module  # noqa: E402
 from tamperscan.diffusion import train as module  # noqa: E402
 from tamperscan.diffusion.presets import TrainingPreset  # noqa: E402
 from tamperscan.diffusion.published import PublishedUNet  # noqa: E402
 from tamperscan.diffusion.schedule import LowNoise  # noqa: E402
-from tamperscan.diffusion.train import LOSS_FILE, STATE_FILE, build_network, train  # noqa: E402
+from tamperscan.diffusion.state import STATE_FILE  # noqa: E402
+from tamperscan.diffusion.train import LOSS_FILE, build_network, train  # noqa: E402
 from tamperscan.diffusion.unet import LocalUNet  # noqa: E402
 from tamperscan.errors import TrainingError  # noqa: E402
 
@@ -126,14 +128,23 @@ def test_kill_while_saving_leaves_the_old_state(tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise Killed
 
-    monkeypatch.setattr(module, "save_file", cut_off)
+    monkeypatch.setattr(state_module, "save_file", cut_off)
     with pytest.raises(Killed):
         run(tmp_path, steps=2)
     monkeypatch.undo()
     assert_same_weights(run(tmp_path, steps=1), first)
 
 
-@pytest.mark.parametrize("change", [{"batch": 3}, {"learning_rate": 1e-4}, {"levels": LowNoise(3.0, 60.0)}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch": 3},
+        {"learning_rate": 1e-4},
+        {"levels": LowNoise(3.0, 60.0)},
+        {"widths": (8, 16)},
+        {"neighbours": 1},
+    ],
+)
 def test_state_of_other_settings(tmp_path, change):
     run(tmp_path, steps=1)
     with pytest.raises(TrainingError, match=r"state\.safetensors: is of a run with other settings.*--out"):
@@ -174,6 +185,35 @@ def test_networks_of_the_presets():
     assert isinstance(build_network(TINY), LocalUNet)
     with torch.device("meta"):
         assert isinstance(build_network(dataclasses.replace(TINY, network="published")), PublishedUNet)
+
+
+class Triples(RandomCrops):
+    """The same with both neighbouring slices."""
+
+    def draw(self, rng, count):
+        return np.concatenate([super(Triples, self).draw(rng, count) for _ in range(3)], axis=1)
+
+
+def test_neighbours_are_channels_and_the_middle_one_is_predicted(tmp_path):
+    settings = dataclasses.replace(TINY, neighbours=1, widths=(8, 12), batch=8, learning_rate_decay="none")
+    outcome = run(tmp_path, settings, crops=Triples(), steps=60)
+    assert outcome.network.settings.widths == (8, 12)
+    assert outcome.network.settings.channels == 3
+    assert outcome.loss < 1.0  # of a network that says nothing: 1
+    image, noise = torch.zeros(1, 3, 16, 16), torch.randn((16, 16), generator=torch.Generator().manual_seed(0))
+    image[0, 1] = 0.1 * noise
+    alone = outcome.network(image, torch.tensor([0.1]))[0, 0]
+    image[0, 1], image[0, 0] = 0.0, 0.1 * noise
+    beside = outcome.network(image, torch.tensor([0.1]))[0, 0]
+    assert (alone * noise).mean() > 4 * (beside * noise).mean().abs()
+
+
+def test_state_of_a_run_before_there_was_a_choice_of_network(tmp_path):
+    assert "widths" not in TINY.as_dict()
+    first = run(tmp_path, steps=2)
+    stored = state_module.read_state(tmp_path / STATE_FILE)[0]["settings"]
+    assert "neighbours" not in stored
+    assert_same_weights(run(tmp_path, dataclasses.replace(TINY, widths=(32, 64, 96)), steps=2), first)
 
 
 def test_noise_has_the_strength_that_is_told():

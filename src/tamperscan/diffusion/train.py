@@ -8,28 +8,26 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tamperscan.diffusion.ema import Ema
+from tamperscan.diffusion.hardware import fast_at_bf16
 from tamperscan.diffusion.presets import TrainingPreset
 from tamperscan.diffusion.published import PublishedUNet
 from tamperscan.diffusion.schedule import noise_schedule
-from tamperscan.diffusion.unet import LocalUNet
+from tamperscan.diffusion.state import STATE_FILE, Parts, read_state, restore_state, save_state
+from tamperscan.diffusion.unet import LocalUNet, LocalUNetSettings
 from tamperscan.errors import TrainingError
 
-STATE_FILE = "state.safetensors"
 LOSS_FILE = "loss.csv"
 _SECONDS_BETWEEN_SAVES = 45.0
 _WARMUP_STEPS = 200
@@ -83,7 +81,7 @@ def build_network(settings: TrainingPreset) -> nn.Module:
     """Make the network that a preset asks for, with fresh weights."""
     if settings.network == "published":
         return PublishedUNet()
-    return LocalUNet()
+    return LocalUNet(LocalUNetSettings(settings.widths, channels=1 + 2 * settings.neighbours))
 
 
 def train(
@@ -124,7 +122,7 @@ def train(
     TrainingError
         If the loss stays not finite, or the folder's state belongs to other settings.
     """
-    low_precision = settings.network == "local" and _fast_at_bf16() if bf16 is None else bf16
+    low_precision = settings.network == "local" and fast_at_bf16() if bf16 is None else bf16
     accelerator = Accelerator(mixed_precision="bf16" if low_precision else "no")
     torch.manual_seed(seed)
     return _Trainer(settings, crops, folder, seed, steps or settings.steps, accelerator).run(report)
@@ -200,7 +198,8 @@ class _Trainer:
         noise = torch.from_numpy(rng.standard_normal(start.shape, dtype=np.float32)).to(device)
         image, level = _add_noise(self.settings, rng, start, noise)
         predicted: Tensor = self.network(image, level)
-        return (predicted.float() - noise).square().mean()
+        middle = noise.shape[1] // 2  # with neighbouring slices, the noise of the middle one is asked for
+        return (predicted.float() - noise[:, middle : middle + 1]).square().mean()
 
     def _count_bad_step(self) -> None:
         self.bad_steps += 1
@@ -220,15 +219,14 @@ class _Trainer:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         facts = {
-            "settings": json.dumps(asdict(self.settings)),
+            "settings": json.dumps(self.settings.as_dict()),
             "seed": str(self.seed),
             "step": str(self.step),
             "averaged": str(self.ema.calls),
             "loss": repr(self.loss),
             "seconds": repr(self.trained_seconds + seconds),
         }
-        with _replacing(self.folder / STATE_FILE) as temporary:
-            save_file(_tensors(self._parts()), temporary, metadata=facts)
+        save_state(self.folder / STATE_FILE, self._parts(), facts)
         with (self.folder / LOSS_FILE).open("a") as curve:
             curve.write(f"{self.step},{self.loss:.6f},{self.trained_seconds + seconds:.1f}\n")
 
@@ -236,28 +234,16 @@ class _Trainer:
         path = self.folder / STATE_FILE
         if not path.exists():
             return
-        try:
-            with safe_open(path, framework="pt") as stored:
-                facts = stored.metadata()
-                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise TrainingError(f"{path}: can't be read ({error}). Move it away to start anew.") from error
-        if json.loads(facts["settings"]) != json.loads(json.dumps(asdict(self.settings))):
+        facts, tensors = read_state(path)
+        if json.loads(facts["settings"]) != json.loads(json.dumps(self.settings.as_dict())):
             raise TrainingError(f"{path}: is of a run with other settings. Choose another --out folder.")
         self.step, self.loss = int(facts["step"]), float(facts["loss"])
         self.trained_seconds = float(facts["seconds"])
         self.ema.calls = int(facts["averaged"])
-        _restore(self._parts(), tensors, self.step)
+        restore_state(self._parts(), tensors, self.step)
 
-    def _parts(self) -> tuple[nn.Module, nn.Module, torch.optim.Adam]:
+    def _parts(self) -> Parts:
         return self.accelerator.unwrap_model(self.network), self.ema.model, self.optimiser
-
-
-def _fast_at_bf16() -> bool:
-    """Whether the hardware multiplies bfloat16 faster than float32."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
 def _learning_rate(settings: TrainingPreset, step: int, steps: int) -> float:
@@ -286,40 +272,3 @@ def _add_noise(
     t = rng.integers(settings.timesteps, size=count)
     keep = torch.as_tensor(abar[t], dtype=torch.float32, device=start.device)[:, None, None, None]
     return keep.sqrt() * start + (1 - keep).sqrt() * noise, torch.as_tensor(t, device=start.device)
-
-
-def _tensors(parts: tuple[nn.Module, nn.Module, torch.optim.Adam]) -> dict[str, Tensor]:
-    """Lay network, average and optimiser out as named tensors."""
-    network, average, optimiser = parts
-    named = {f"network.{name}": value for name, value in network.state_dict().items()}
-    named |= {f"average.{name}": value for name, value in average.state_dict().items()}
-    for name, parameter in network.named_parameters():
-        for key in ("exp_avg", "exp_avg_sq"):
-            if key in optimiser.state[parameter]:
-                named[f"adam.{key}.{name}"] = optimiser.state[parameter][key]
-    return {name: value.detach().cpu().contiguous() for name, value in named.items()}
-
-
-def _restore(parts: tuple[nn.Module, nn.Module, torch.optim.Adam], tensors: dict[str, Tensor], step: int) -> None:
-    network, average, optimiser = parts
-    network.load_state_dict(_under("network.", tensors))
-    average.load_state_dict(_under("average.", tensors))
-    for name, parameter in network.named_parameters():
-        state: dict[str, Any] = {"step": torch.tensor(float(step))}
-        for key in ("exp_avg", "exp_avg_sq"):
-            if f"adam.{key}.{name}" in tensors:
-                state[key] = tensors[f"adam.{key}.{name}"].to(parameter.device)
-        if len(state) == 3:
-            optimiser.state[parameter] = state
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Write beside the file and swap at the end, so that a kill leaves the old state or the new one."""
-    temporary = path.with_suffix(".tmp")
-    yield temporary
-    temporary.replace(path)

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tamperscan.diffusion.ema import Ema
+from tamperscan.diffusion.hardware import fast_at_bf16
 from tamperscan.diffusion.schedule import noise_schedule
 from tamperscan.errors import TrainingError
 from tamperscan.forge.diffusion_crops import Triples, TripleSource
@@ -148,7 +149,7 @@ class DiffusionRun:
         wide = sigma[:, None, None, None]
         alpha = (1 - wide.square()).sqrt()
         noisy = (alpha * start + wide * noise).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_fast_at_bf16()):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_at_bf16()):
             predicted = self.network(noisy, sigma, torch.from_numpy(triples.spacing_mm).to(self.device))
         velocity = (alpha * noise - wide * start)[:, 1]
         error: Tensor = (predicted.float() - velocity).square().mean()
@@ -218,10 +219,3 @@ def _rate(step: int, steps: int) -> float:
     """Give the learning rate as a share of its highest: a short rise, then a fall along half a cosine."""
     fall = _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
     return min(1.0, (step + 1) / _WARMUP_STEPS) * fall
-
-
-def _fast_at_bf16() -> bool:
-    """Whether the hardware multiplies bfloat16 faster than float32."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

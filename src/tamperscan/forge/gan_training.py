@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from tamperscan.detect.training import find_scans, name_data, read_split
 from tamperscan.diffusion.ema import Ema
+from tamperscan.diffusion.hardware import fast_at_bf16
 from tamperscan.errors import ScanError, TrainingError
 from tamperscan.forge.cube import SIDE, blend_weight, core
 from tamperscan.forge.equalise import Equalisation, fit_equalisation
@@ -145,7 +146,7 @@ class _Trainer:
         }
         self.step, self.seconds = 0, 0.0
         self.losses = _Losses(math.nan, math.nan, math.nan)
-        self.low_precision = _fast_at_bf16()
+        self.low_precision = fast_at_bf16()
 
     def run(self, report: Callable[[int, int], None]) -> None:
         self._load()
@@ -264,11 +265,6 @@ def _distance(verdicts: list[Tensor], wanted: float) -> Tensor:
 
 def _values(losses: _Losses) -> list[float]:
     return [losses.absolute, losses.generator, losses.discriminator]
-
-
-def _fast_at_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 faster than float32."""
-    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
 def _card(action: Action, trainer: _Trainer, licence: str) -> dict[str, Any]:
