@@ -46,6 +46,7 @@ COMMANDS = {
     "screen": "Screen scans for tampering, and write a report on each.",
     "demo": "Screen the packaged sample, and see what a report looks like.",
     "train": "Train a noise predictor on authentic scans.",
+    "train-head": "Train the self-forged head of a detector on authentic scans.",
     "calibrate": "Make a detector of trained weights, with authentic scans.",
     "weights": "Import, show and check weights.",
     "forge": "Make tampered scans with known truth, to measure detectors with.",

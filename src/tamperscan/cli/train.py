@@ -25,7 +25,7 @@ def train(
         typer.Option("--out", "-o", file_okay=False, help="Folder of the run; an interrupted run goes on."),
     ],
     preset: Annotated[
-        str, typer.Option("--preset", help="low-noise-ct, or the published settings: paper-ct, paper-mri.")
+        str, typer.Option("--preset", help="low-noise-ct, low-noise-mr, or the published: paper-ct, paper-mri.")
     ] = "low-noise-ct",
     name: Annotated[str, typer.Option("--name", help="Name of the detector; the run's folder by default.")] = "",
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps.")] = None,
@@ -54,12 +54,12 @@ def train(
     patterns = read_split(split, part) if split else None
     scans = find_scans(data, settings.modality, patterns=patterns, on_error=lambda error: tell_error(str(error)))
     options = TrainingOptions(settings, name or out.name, steps, seed, bf16, licence, name_data(data, patterns))
-    with _Display() as display:
+    with TrainingDisplay() as display:
         weights = train_detector(scans, out, options, on_scan=display.scan, report=display.step)
     print(f"Weights of {weights.card.name} are in {weights.folder} (SHA-256 {weights.sha256[:16]}).")
 
 
-class _Display:
+class TrainingDisplay:
     """A progress bar with loss and pace in a terminal, a line now and then elsewhere."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class _Display:
         )
         self._task = self._bar.add_task("Training", total=None, facts="")
 
-    def __enter__(self) -> _Display:
+    def __enter__(self) -> TrainingDisplay:
         self._bar.start()
         return self
 

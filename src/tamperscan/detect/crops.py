@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.detect.regions import lung_mask
+from tamperscan.detect.regions_mr import AirSignal, body_mask, find_air
 from tamperscan.errors import TrainingError
 from tamperscan.scan.volume import Scan
-from tamperscan.scan.windows import IntensityWindow
+from tamperscan.scan.windows import IntensityWindow, signal_window
 
 # Of the crops, this part is centred in the lung where a slice has one; the rest anywhere in the body, so that the
 # network has seen every tissue that the lung's border can bring into its view.
@@ -23,6 +24,9 @@ _LUNG_SHARE = 0.75
 _BODY_HU = -400.0
 _CENTRES_A_SLICE = 256
 _INDEX = "index.json"
+_MOST_INT16 = 32767.0
+# Where the top of an MR comes to lie whose stored values don't fit whole numbers.
+_RESCALED_TOP = 10_000.0
 
 Turns = Literal["all", "mirror", "none"]
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -108,18 +112,29 @@ def read_cache(folder: Path, *, of: str = "") -> list[CachedScan] | None:
 
 def _cache_scan(scan: Scan, folder: Path) -> CachedScan:
     stem = hashlib.sha256((scan.name + scan.sha256).encode()).hexdigest()[:16]
-    np.save(folder / f"{stem}.npy", np.clip(np.rint(scan.voxels), -32768, 32767).astype(np.int16))
-    lungs, bodies = zip(*(_centres(image, scan) for image in scan.voxels), strict=True)
+    own = signal_window(scan.voxels)
+    scale = 1.0 if scan.modality == "CT" or _whole_numbers(scan.voxels) else _RESCALED_TOP / own.high
+    stored = scan.voxels if scale == 1.0 else scan.voxels * np.float32(scale)
+    np.save(folder / f"{stem}.npy", np.clip(np.rint(stored), -32768, 32767).astype(np.int16))
+    air = None if scan.modality == "CT" else find_air(scan.voxels, own)
+    lungs, bodies = zip(*(_centres(image, scan, air) for image in scan.voxels), strict=True)
     np.savez(folder / f"{stem}.centres.npz", lung=np.stack(lungs), body=np.stack(bodies))
-    high = max(1.0, float(np.percentile(scan.voxels, 99.9)))
-    return CachedScan(scan.name, scan.sha256, f"{stem}.npy", scan.shape[0], 0.0, high)
+    return CachedScan(scan.name, scan.sha256, f"{stem}.npy", scan.shape[0], own.low, own.high * scale)
 
 
-def _centres(image: NDArray[np.float32], scan: Scan) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+def _whole_numbers(voxels: NDArray[np.float32]) -> bool:
+    """Whether int16 holds an MR's signal as it is; one slice tells, and a range of 0 to 1 must not become 0 and 1."""
+    middle = voxels[len(voxels) // 2]
+    return bool(np.array_equal(middle, np.rint(middle)) and voxels.max() <= _MOST_INT16)
+
+
+def _centres(
+    image: NDArray[np.float32], scan: Scan, air: AirSignal | None
+) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """Draw pixels of the lung and of the body, ``[256, 2]`` each; -1 where the slice has none."""
     rng = np.random.default_rng(0)
-    if scan.modality != "CT":
-        body = _some_pixels(image > 0.1 * float(np.percentile(image, 99.0)), rng)
+    if air is not None:
+        body = _some_pixels(body_mask(image, air, scan.spacing_mm[1:]), rng)
         return np.full_like(body, -1), body
     return _some_pixels(lung_mask(image, scan.spacing_mm[1:]), rng), _some_pixels(image > _BODY_HU, rng)
 
@@ -148,6 +163,16 @@ class CropSource:
         ``"all"`` eight turns and mirrorings by 90 degrees, ``"mirror"`` left to right only, or ``"none"``.
     shift_hu
         Crops are shifted by up to this many HU, so that the network learns noise and not absolute density.
+    gain
+        Without a window, crops are multiplied by up to this factor or its inverse: a receiver's gain is as arbitrary.
+    neighbours
+        `draw` cuts the same square from so many slices on either side. Slices that lack one are not drawn: a slice
+        repeated in its place would get other noise, and two noisy copies of one slice give the noise away.
+
+    Raises
+    ------
+    TrainingError
+        If no scan has that many slices.
     """
 
     def __init__(
@@ -159,23 +184,27 @@ class CropSource:
         window: IntensityWindow | None,
         turns: Turns = "all",
         shift_hu: float = 20.0,
+        gain: float = 1.0,
+        neighbours: int = 0,
     ) -> None:
         self._crop_px = crop_px
         self._windows = [window or IntensityWindow(entry.low, entry.high) for entry in cached]
         self._shift = shift_hu if window else 0.0
+        self._log_gain = 0.0 if window else float(np.log(gain))
         self._turns = turns
         self._volumes = [np.load(folder / entry.file, mmap_mode="r") for entry in cached]
         self._centres = [_load_centres(folder / entry.file) for entry in cached]
-        self._chances = _chances(cached)
+        self._neighbours = neighbours
+        self._chances = _chances(cached, 2 * neighbours + 1)
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
         """Draw crops, turned and mirrored at random.
 
         Returns
         -------
-        float32 ``[count, 1, row, column]`` in model units.
+        float32 ``[count, slice, row, column]`` in model units: one slice, or the middle one between its neighbours.
         """
-        return np.stack([self._draw_one(rng) for _ in range(count)])[:, None]
+        return np.stack([self._draw_one(rng) for _ in range(count)])
 
     def draw_stored(
         self, rng: np.random.Generator, count: int, crop_px: int
@@ -190,19 +219,52 @@ class CropSource:
         crops = np.stack([_turn(crop, rng, self._turns) for crop, _ in drawn])
         return crops, np.array([index for _, index in drawn])
 
+    def draw_lung(
+        self, rng: np.random.Generator, count: int, crop_px: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Like `draw_stored`, but only around places in the lung.
+
+        Raises
+        ------
+        TrainingError
+            If no slice of any scan holds lung.
+        """
+        drawn = [self._cut_lung(rng, crop_px) for _ in range(count)]
+        crops = np.stack([_turn(crop, rng, self._turns) for crop, _ in drawn])
+        return crops, np.array([index for _, index in drawn])
+
+    def _cut_lung(self, rng: np.random.Generator, crop_px: int) -> tuple[NDArray[np.float32], int]:
+        with_lung = [np.flatnonzero(lung[:, 0, 0] >= 0) for lung, _ in self._centres]
+        chances = self._chances * [slices.size > 0 for slices in with_lung]
+        if not chances.any():
+            raise TrainingError("no slice of the scans holds lung. Give chest CT.")
+        index = int(rng.choice(len(chances), p=chances / chances.sum()))
+        z = int(rng.choice(with_lung[index]))
+        row, column = self._centres[index][0][z, rng.integers(_CENTRES_A_SLICE)]
+        return cut_square(self._volumes[index][z], int(row), int(column), crop_px).astype(np.float32), index
+
     def _draw_one(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        crop, index = self._cut_one(rng, self._crop_px)
+        index, z, row, column = self._place(rng)
+        slices = self._volumes[index][z - self._neighbours : z + self._neighbours + 1]
+        crop = np.stack([cut_square(image, row, column, self._crop_px) for image in slices]).astype(np.float32)
         crop += rng.uniform(-self._shift, self._shift)
+        if self._log_gain:
+            crop *= np.exp(rng.uniform(-self._log_gain, self._log_gain))
         return _turn(self._windows[index].to_model(crop), rng, self._turns)
 
     def _cut_one(self, rng: np.random.Generator, crop_px: int) -> tuple[NDArray[np.float32], int]:
+        index, z, row, column = self._place(rng)
+        return cut_square(self._volumes[index][z], row, column, crop_px).astype(np.float32), index
+
+    def _place(self, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        """Draw (scan, slice, row, column) of a crop's centre."""
         index = int(rng.choice(len(self._volumes), p=self._chances))
         volume, (lung, body) = self._volumes[index], self._centres[index]
-        z = int(rng.integers(volume.shape[0]))
+        z = int(rng.integers(self._neighbours, volume.shape[0] - self._neighbours))
         in_lung = lung[z, 0, 0] >= 0 and rng.random() < _LUNG_SHARE
         centres = lung if in_lung or body[z, 0, 0] < 0 else body
         row, column = centres[z, rng.integers(centres.shape[1])]
-        return cut_square(volume[z], int(row), int(column), crop_px).astype(np.float32), index
+        return index, z, int(row), int(column)
 
 
 def _load_centres(volume_file: Path) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
@@ -210,9 +272,11 @@ def _load_centres(volume_file: Path) -> tuple[NDArray[np.int16], NDArray[np.int1
         return stored["lung"], stored["body"]
 
 
-def _chances(cached: list[CachedScan]) -> NDArray[np.float64]:
+def _chances(cached: list[CachedScan], least_slices: int) -> NDArray[np.float64]:
     """Weigh a scan by the square root of its slices: long series say more, but must not drown the other scanners."""
-    weights = np.sqrt([float(entry.slices) for entry in cached])
+    weights = np.sqrt([float(entry.slices) if entry.slices >= least_slices else 0.0 for entry in cached])
+    if not weights.any():
+        raise TrainingError(f"no scan has {least_slices} slices in a row. Give series, or train without neighbours.")
     chances: NDArray[np.float64] = weights / weights.sum()
     return chances
 
@@ -231,5 +295,5 @@ def _turn(crop: NDArray[np.float32], rng: np.random.Generator, turns: Turns) -> 
     """Turn by a multiple of 90 degrees and mirror: the only augmentations that leave the noise as it is."""
     if turns == "none":
         return crop
-    turned = np.rot90(crop, int(rng.integers(4))) if turns == "all" else crop
-    return np.ascontiguousarray(turned[:, ::-1] if rng.random() < 0.5 else turned)
+    turned = np.rot90(crop, int(rng.integers(4)), axes=(-2, -1)) if turns == "all" else crop
+    return np.ascontiguousarray(turned[..., ::-1] if rng.random() < 0.5 else turned)

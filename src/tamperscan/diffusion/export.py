@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import nn
 
 from tamperscan.diffusion.runtime import onnxruntime
-from tamperscan.diffusion.unet import LocalUNet
+from tamperscan.diffusion.unet import LocalUNet, LocalUNetSettings
 from tamperscan.diffusion.weights import NETWORK_FILE, Card, Weights, write_card
 from tamperscan.errors import WeightsError
 
@@ -65,22 +67,49 @@ def _example(network: nn.Module, card: Card, count: int, side: int) -> tuple[tor
 def _export_onnx(network: nn.Module, card: Card, path: Path) -> None:
     image, level = _example(network, card, 2, card.crop_px)
     count = torch.export.Dim("n", min=1, max=4096)
-    image_dims: dict[int, object] = {0: count}
+    image_dims: dict[int, Any] = {0: count}
     if isinstance(network, LocalUNet):
         # Rows and columns are free too, in steps of the network's stride.
         steps = [torch.export.Dim(name, min=2, max=1024) for name in ("rows_by_stride", "columns_by_stride")]
         image_dims |= {2: network.stride * steps[0], 3: network.stride * steps[1]}
+    export_onnx(network, (image, level), (image_dims, {0: count}), path, inputs=["image", "level"], output="noise")
+
+
+def export_onnx(
+    network: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    dims: tuple[dict[int, Any], ...],
+    path: Path,
+    *,
+    inputs: list[str],
+    output: str,
+) -> None:
+    """Write a network as ONNX, without the exporter's notes.
+
+    Parameters
+    ----------
+    network
+        On the CPU.
+    example
+        Inputs to trace it with.
+    dims
+        For each input its free dimensions.
+    path
+        The file to write.
+    inputs, output
+        Names.
+    """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network,
-            (image, level),
-            input_names=["image", "level"],
-            output_names=["noise"],
+            example,
+            input_names=inputs,
+            output_names=[output],
             opset_version=_OPSET,
             dynamo=True,
-            dynamic_shapes=(image_dims, {0: count}),
+            dynamic_shapes=dims,
             verbose=False,
         )
     assert program is not None
@@ -107,3 +136,32 @@ def _compare(network: nn.Module, card: Card, path: Path) -> None:
     gap = float(np.abs(got - wanted).max()) / max(1.0, float(np.abs(wanted).max()))
     if not gap < _TOLERANCE:
         raise WeightsError(f"{path}: the exported network differs from the trained one by {gap:.2g} of its range.")
+
+
+def read_local_unet(folder: Path) -> LocalUNet:
+    """Load the parameters of a `LocalUNet` that `export_weights` wrote.
+
+    Raises
+    ------
+    WeightsError
+        If they are missing, or of another network.
+    """
+    path = folder / SAFETENSORS_FILE
+    try:
+        tensors = load_file(path)
+        network = LocalUNet(_settings_of(tensors))
+        network.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+        raise WeightsError(
+            f"{path}: can't be read as a local network ({error}). Give weights made by 'tamperscan train'."
+        ) from error
+    return network
+
+
+def _settings_of(tensors: dict[str, torch.Tensor]) -> LocalUNetSettings:
+    """Read the widths and depth of a network off its tensors."""
+    depths = len({name.split(".")[1] for name in tensors if name.startswith("down_blocks.")})
+    blocks = len({name.split(".")[3] for name in tensors if name.startswith("down_blocks.0.")})
+    widths = tuple(tensors[f"down_blocks.{depth}.blocks.0.first.weight"].shape[0] for depth in range(depths))
+    channels, outputs = tensors["stem.weight"].shape[1] // 8, tensors["head.weight"].shape[0] // 4
+    return LocalUNetSettings(widths, blocks, channels, outputs)

@@ -1,0 +1,257 @@
+"""Make the self-forged head: forged crops of authentic scans, its members' training, and its export.
+
+Each patient is held out by one of the members, so that a calibration can score every patient by members that have not
+learned from it (cross-conformal prediction, Vovk, Annals of Mathematics and Artificial Intelligence 74, 2015). Needs
+the ``train`` extra (torch).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamperscan.detect.crops import CachedScan, CropSource, build_cache, read_cache
+from tamperscan.detect.pretexts import ALTERATIONS, Denoise, forge_crop
+from tamperscan.detect.self_forged import FACTS_FILE, HEAD_FILE, HeadFacts
+from tamperscan.diffusion.predictor import NoisePredictor
+from tamperscan.diffusion.weights import Weights, write_card
+from tamperscan.errors import TrainingError
+from tamperscan.scan import Scan
+from tamperscan.scan.windows import IntensityWindow
+
+if TYPE_CHECKING:
+    from tamperscan.diffusion.head import HeadSettings
+    from tamperscan.diffusion.train import Progress
+
+CACHE_FOLDER = "cache"
+PATIENTS_FILE = "patients.json"
+# Of this share of the draws the densest of several places is taken: nodules, vessels and the pleura are rare otherwise.
+_DENSE_SHARE = 0.35
+_DENSE_CANDIDATES = 4
+_CORE_PX = 5
+_SHIFT_HU = 15
+
+
+class ForgingSource:
+    """Draws forged crops in model units.
+
+    Parameters
+    ----------
+    crops
+        Where authentic crops come from.
+    predictor
+        The noise predictor, for the alterations that re-synthesise.
+    window
+        Of the predictor.
+    crop_px
+        Side of a crop.
+    """
+
+    def __init__(self, crops: CropSource, predictor: NoisePredictor, window: IntensityWindow, crop_px: int) -> None:
+        self._crops, self._window, self._crop_px = crops, window, crop_px
+        self._denoise = denoiser(predictor, window)
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Draw crops and how far each pixel was altered, both ``[count, 1, row, column]``."""
+        forged = [forge_crop(rng, self._draw_authentic, self._denoise) for _ in range(count)]
+        images = np.stack([self._window.to_model(each.hu) for each in forged])
+        return images[:, None], np.stack([each.mask for each in forged])[:, None]
+
+    def _draw_authentic(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        candidates = _DENSE_CANDIDATES if rng.random() < _DENSE_SHARE else 1
+        drawn, _ = self._crops.draw_lung(rng, candidates, self._crop_px)
+        middle = slice(self._crop_px // 2 - _CORE_PX, self._crop_px // 2 + _CORE_PX)
+        densest = int(np.argmax(np.minimum(drawn[:, middle, middle], 100.0).mean(axis=(1, 2))))
+        shifted: NDArray[np.float32] = drawn[densest] + np.float32(rng.integers(-_SHIFT_HU, _SHIFT_HU + 1))
+        return shifted
+
+
+def denoiser(predictor: NoisePredictor, window: IntensityWindow) -> Denoise:
+    """Return a function that takes noise of a level in HU off an image in HU; what the window clips stays as it is."""
+
+    def denoise(hu: NDArray[np.float32], level_hu: float) -> NDArray[np.float32]:
+        image = window.to_model(hu)
+        sigma = np.float32(level_hu / window.units_per_model_unit)
+        clean = image - sigma * predictor.predict(image, np.array([sigma]))[0]
+        return np.where(np.abs(image) < 1.0, window.from_model(clean), hu)
+
+    return denoise
+
+
+def cache_patients(
+    patients: Callable[[], Iterable[tuple[str, Scan]]],
+    folder: Path,
+    *,
+    of: str,
+    on_scan: Callable[[str], None] = lambda name: None,
+) -> list[tuple[str, CachedScan]]:
+    """Cache the scans of patients for crops, or find the cache of an earlier run.
+
+    Parameters
+    ----------
+    patients
+        Gives (patient, scan); only called where there is no cache yet.
+    folder
+        Of the run.
+    of
+        What the scans are, in whatever words; a cache of others is refused.
+    on_scan
+        Called with the name of each scan that is in the cache.
+    """
+    cached = read_cache(folder / CACHE_FOLDER, of=of)
+    if cached is None:
+        names: list[str] = []
+        cached = build_cache(_noting(patients(), names), folder / CACHE_FOLDER, on_scan, of=of)
+        (folder / PATIENTS_FILE).write_text(json.dumps(names))
+    else:
+        names = json.loads((folder / PATIENTS_FILE).read_text())
+    return list(zip(names, cached, strict=True))
+
+
+def _noting(patients: Iterable[tuple[str, Scan]], names: list[str]) -> Iterator[Scan]:
+    for patient, scan in patients:
+        names.append(patient)
+        yield scan
+
+
+def members_of(patients: Iterable[str], members: int) -> dict[str, int]:
+    """Deal patients out: each is held out by the member with its number.
+
+    Parameters
+    ----------
+    patients
+        Names, repeated or not, in the order of the split.
+    members
+        Number of members.
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer patients than twice the members.
+    """
+    names = list(dict.fromkeys(patients))
+    if len(names) < 2 * members:
+        raise TrainingError(
+            f"{len(names)} patients are too few for {members} members that each hold some of them out. Give more scans."
+        )
+    return {name: number % members for number, name in enumerate(names)}
+
+
+def train_member(
+    weights: Weights,
+    scans: list[tuple[str, CachedScan]],
+    folder: Path,
+    member: int,
+    settings: HeadSettings,
+    *,
+    members: int,
+    seed: int = 0,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> None:
+    """Train one member on the patients that it does not hold out; a killed run goes on.
+
+    Parameters
+    ----------
+    weights
+        Of the trained noise predictor.
+    scans
+        From `cache_patients`.
+    folder
+        Of the run; the member's own lies below.
+    member, members
+        Which one, of how many.
+    settings, seed, report
+        As for `tamperscan.diffusion.head_training.train_head`.
+    """
+    from tamperscan.diffusion.export import read_local_unet
+    from tamperscan.diffusion.head_training import train_head
+
+    window = _window(weights)
+    held_out = members_of([patient for patient, _ in scans], members)
+    own = [cached for patient, cached in scans if held_out[patient] != member]
+    crops = CropSource(folder / CACHE_FOLDER, own, crop_px=settings.crop_px, window=window)
+    source = ForgingSource(crops, NoisePredictor(weights, threads=1), window, settings.crop_px)
+    sigmas = tuple(level / window.units_per_model_unit for level in settings.levels_hu)
+    train_head(
+        settings,
+        source,
+        read_local_unet(weights.folder),
+        sigmas,
+        member_folder(folder, member),
+        seed=seed + member,
+        report=report,
+    )
+
+
+def assemble_head(
+    weights: Weights,
+    scans: list[tuple[str, CachedScan]],
+    folder: Path,
+    out: Path,
+    settings: HeadSettings,
+    *,
+    members: int,
+) -> Weights:
+    """Join trained members to a head, and add it to weights.
+
+    Parameters
+    ----------
+    weights
+        Of the noise predictor that the head was trained with.
+    scans
+        From `cache_patients`.
+    folder
+        Of the run, with all members trained.
+    out
+        Folder of weights; the predictor's own may be given.
+    settings
+        As in the training.
+    members
+        How many.
+
+    Raises
+    ------
+    TrainingError
+        If a member is missing or not trained to its end.
+    """
+    from tamperscan.diffusion.head import HeadEnsemble
+    from tamperscan.diffusion.head_export import export_head
+    from tamperscan.diffusion.head_training import read_head
+
+    runs = [read_head(member_folder(folder, member), settings) for member in range(members)]
+    held_out = members_of([patient for patient, _ in scans], members)
+    facts = HeadFacts(
+        levels_hu=settings.levels_hu,
+        held_out=tuple(tuple(name for name, of in held_out.items() if of == member) for member in range(members)),
+        training={
+            "settings": settings.as_dict(),
+            "alterations": list(ALTERATIONS),
+            "runs": [{"steps": run.steps, "loss": round(run.loss, 5), "seconds": round(run.seconds)} for run in runs],
+            "scans": [{"patient": name, "name": each.name, "slices": each.slices} for name, each in scans],
+        },
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    for name in weights.card.files:
+        if (out / name).resolve() != (weights.folder / name).resolve():
+            shutil.copyfile(weights.folder / name, out / name)
+    export_head(HeadEnsemble([run.head for run in runs]), len(settings.levels_hu), out / HEAD_FILE)
+    (out / FACTS_FILE).write_text(json.dumps(facts.as_dict(), indent=1) + "\n")
+    files = dict.fromkeys([*weights.card.files, HEAD_FILE, FACTS_FILE], "")
+    return write_card(out, weights.card.model_copy(update={"files": files}))
+
+
+def member_folder(folder: Path, member: int) -> Path:
+    """Return the folder of one member's run."""
+    return folder / f"member-{member}"
+
+
+def _window(weights: Weights) -> IntensityWindow:
+    if weights.card.window is None or weights.card.kind != "low-noise":
+        raise TrainingError(f"{weights.folder}: a head needs a low-noise predictor with a window in HU.")
+    return IntensityWindow(*weights.card.window)
