@@ -127,11 +127,13 @@ def with_patch(scan: Scan, slices: range, row: int, column: int, noise_hu: float
 
 
 def made_up_windows(seed: int = 0, side: int = 48, spread: float = 0.1) -> WindowStatistics:
-    """Windows of two lungs on a coarse grid, all tissues everywhere, energy independent of anatomy."""
+    """Windows of two lungs on a coarse grid, all tissues everywhere, statistics independent of anatomy."""
     rng = np.random.default_rng(seed)
     down, right = positions((side, side), (1 / side, 1 / side))
     inside = np.logical_or(*(ellipse(down, right, (0, right_of), (0.42, 0.2)) for right_of in (-0.25, 0.25)))
     covariates = ndimage.gaussian_filter(rng.normal(0, 1, (len(COVARIATES), side, side)), (0, 3, 3)) * 4
     covariates[4:7] = down, right, np.hypot(down, right)
     energy = rng.normal(0, spread, (3, side, side)).astype(np.float32)
-    return WindowStatistics(np.where(inside, energy, np.float32(np.nan)), covariates.astype(np.float32), inside)
+    whiteness = rng.normal(1, spread, (3, side, side)).astype(np.float32)
+    energy, whiteness = (np.where(inside, values, np.float32(np.nan)) for values in (energy, whiteness))
+    return WindowStatistics(energy, whiteness, covariates.astype(np.float32), inside)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from tamperscan.detect.regions import TISSUES, Tissues
 from tamperscan.detect.statistics import COVARIATES, GRID_MM, WINDOW_MM, grid_step, window_statistics
@@ -64,6 +65,48 @@ def test_levels_are_averaged_by_their_logs():
     assert np.nanmean(both.energy[0]) == pytest.approx(np.nanmean((first.energy[0] + second.energy[0]) / 2), abs=0.02)
 
 
+def grained(blur, strength=1.0, seed=0, shape=(120, 120)):
+    """One level of noise whose neighbours are correlated by a blur."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), blur)
+    return (strength * noise / noise.std())[None].astype(np.float32)
+
+
+def correlation_of(blur):
+    """Return the correlation between neighbours of white noise after a Gaussian blur: its own, sampled and blurred."""
+    kernel = ndimage.gaussian_filter1d(np.eye(41)[20], blur)
+    return float(kernel[1:] @ kernel[:-1] / (kernel @ kernel))
+
+
+@pytest.mark.parametrize("blur", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("strength", [0.1, 4.0])
+def test_whiteness_is_one_less_the_correlation_of_neighbours(blur, strength):
+    found = measure(grained(blur, strength)).whiteness[TISSUES.index("parenchyma")]
+    assert np.nanmean(found) == pytest.approx(1 - correlation_of(blur), abs=0.03)
+
+
+def test_whiteness_is_by_tissue_and_not_over_their_border():
+    noise = np.concatenate((grained(0.1)[:, :, :60], grained(1.0, 50.0)[:, :, :60]), axis=2)
+    found = measure(noise).whiteness
+    here, there = (found[TISSUES.index(name)] for name in ("parenchyma", "soft"))
+    assert np.nanmean(here) == pytest.approx(1, abs=0.05)
+    assert np.nanmean(there) == pytest.approx(1 - correlation_of(1.0), abs=0.05)
+    # What ends at the border is not compared with the far stronger noise beyond it.
+    assert np.nanmax(np.abs(here - 1)) < 0.4
+
+
+def test_whiteness_is_known_where_the_energy_is():
+    found = measure(noise_of([1.0, 2.0]))
+    assert np.array_equal(np.isnan(found.whiteness), np.isnan(found.energy))
+
+
+def test_pixels_without_neighbours_of_their_tissue_have_no_whiteness():
+    rows, columns = np.indices((120, 120))
+    board = (rows + columns) % 2 == 0
+    found = measure(noise_of([1.0]), Tissues(board, np.zeros_like(board), np.zeros_like(board)))
+    assert np.isfinite(tissue(found, "parenchyma")).all()
+    assert np.isnan(found.whiteness).all()
+
+
 def test_missing_tissue_is_nan():
     found = measure(noise_of([1.0]))
     assert np.isnan(tissue(found, "between")).all()
@@ -75,6 +118,7 @@ def test_no_tissue_at_all_is_nowhere_inside():
     none = np.zeros((60, 60), bool)
     found = measure(noise_of([1.0], (60, 60)), Tissues(none, none, none))
     assert np.isnan(found.energy).all()
+    assert np.isnan(found.whiteness).all()
     assert not found.inside.any()
 
 

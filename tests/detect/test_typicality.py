@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamperscan.detect.regions import TISSUES
+from tamperscan.detect.centring import FEATURES, TERMS
 from tamperscan.detect.typicality import DOWN_WEIGHT, Typicality, evidence, fit_typicality
 from tamperscan.errors import TrainingError
 
@@ -16,6 +16,7 @@ from .phantom import made_up_windows
 
 CELL_MM = (3.0, 3.0)
 LUNG, BETWEEN, SOFT = range(3)
+WHITE_LUNG = FEATURES.index(("whiteness", "parenchyma"))
 PLACE = (24, 12)  # the middle of one lung
 quick = settings(max_examples=15, deadline=None)
 
@@ -28,6 +29,10 @@ def typical():
 
 def with_energy(statistics, energy):
     return replace(statistics, energy=np.asarray(energy, np.float32))
+
+
+def with_whiteness(statistics, whiteness):
+    return replace(statistics, whiteness=np.asarray(whiteness, np.float32))
 
 
 def disc(radius=4.0, place=PLACE, side=48):
@@ -50,7 +55,8 @@ def distance_to_place(suspicion):
 
 def unit():
     """A typicality that knows nothing of anatomy, with a spread of one."""
-    return Typicality(np.zeros((3, 17)), np.ones(3))
+    nothing = np.zeros((len(FEATURES), TERMS))
+    return Typicality(nothing, nothing, np.tile([-1.0, 1.0], (len(FEATURES), 1)))
 
 
 def test_authentic_windows_have_z_scores_of_one(typical):
@@ -64,7 +70,7 @@ def test_authentic_windows_have_z_scores_of_one(typical):
 def test_doubled_noise_is_the_most_suspicious_place(typical):
     found = evidence(planted(np.log(4)), typical, CELL_MM)
     assert distance_to_place(found.suspicion) <= 4
-    assert (found.z[:, *PLACE] > 5).all()
+    assert (found.z[:3, *PLACE] > 5).all()
     untouched = evidence(planted(0.0), typical, CELL_MM)
     assert np.nanmax(found.suspicion) > 3 * np.nanmax(untouched.suspicion)
 
@@ -72,7 +78,16 @@ def test_doubled_noise_is_the_most_suspicious_place(typical):
 def test_halved_noise_is_suspicious_with_the_other_sign(typical):
     found = evidence(planted(-np.log(4)), typical, CELL_MM)
     assert distance_to_place(found.suspicion) <= 4
-    assert (found.z[:, *PLACE] < -5).all()
+    assert (found.z[:3, *PLACE] < -5).all()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_other_grain_of_the_noise_is_suspicious(typical, sign):
+    made = made_up_windows(90)
+    found = evidence(with_whiteness(made, made.whiteness + sign * disc()), typical, CELL_MM)
+    assert distance_to_place(found.suspicion) <= 4
+    assert sign * found.z[WHITE_LUNG, *PLACE] > 5
+    assert np.abs(found.z[LUNG, *PLACE]) < 4
 
 
 def test_halved_noise_weighs_less():
@@ -86,7 +101,7 @@ def test_evidence_is_the_root_of_the_sum_of_squares_over_tissues():
     found = evidence(with_energy(made, made.energy + change), unit(), CELL_MM)
     flat = np.sqrt((found.centred.astype(float)[:, *PLACE] ** 2).sum())
     assert found.suspicion[PLACE] == pytest.approx(flat, rel=0.05)
-    assert found.centred[BETWEEN:, *PLACE] == pytest.approx([4, 12])
+    assert found.centred[BETWEEN : SOFT + 1, *PLACE] == pytest.approx([4, 12])
 
 
 def test_median_is_taken_off():
@@ -120,9 +135,9 @@ def test_missing_tissue_counts_nothing(seed, tissue):
 
 def test_window_without_any_tissue_has_no_evidence(typical):
     made = made_up_windows()
-    energy = made.energy.copy()
-    energy[:, *PLACE] = np.nan
-    found = evidence(with_energy(made, energy), typical, CELL_MM)
+    energy, whiteness = made.energy.copy(), made.whiteness.copy()
+    energy[:, *PLACE] = whiteness[:, *PLACE] = np.nan
+    found = evidence(with_whiteness(with_energy(made, energy), whiteness), typical, CELL_MM)
     assert np.isnan(found.suspicion[PLACE])
     assert np.isfinite(found.suspicion[PLACE[0] + 1, PLACE[1]])
 
@@ -173,9 +188,32 @@ def test_patients_of_long_series_do_not_drown_the_others():
     long = [[made_up_windows(100 + index, spread=0.1) for index in range(64)]]
     by_window = np.sqrt((4 * 0.3**2 + 64 * 0.1**2) / 68)
     by_root = np.sqrt((4 * 1 * 0.3**2 + 8 * 0.1**2) / 12)
-    spread = fit_typicality([*short, *long]).spread[SOFT]
+    spread = np.exp(fit_typicality([*short, *long]).spread[SOFT, 0])
     assert spread == pytest.approx(by_root, rel=0.08)
     assert spread > 1.2 * by_window
+
+
+def test_place_that_varies_more_in_all_scans_counts_less():
+    def uneven(seed):
+        made = made_up_windows(seed)
+        return with_energy(made, made.energy * np.exp(2 * made.covariates[5]))
+
+    learned = fit_typicality([[uneven(10 * patient + index) for index in range(3)] for patient in range(8)])
+    z = evidence(uneven(90), learned, CELL_MM).z
+    column, inside = made_up_windows(90).covariates[5], made_up_windows(90).inside
+    for side in (inside & (column > 0.2), inside & (column < -0.2)):
+        assert np.std(z[SOFT][side]) == pytest.approx(1, abs=0.15)
+
+
+def test_spread_keeps_within_its_limits(typical):
+    far = made_up_windows(90)
+    far.covariates[5] *= 100
+    scale = evidence(far, typical, CELL_MM)
+    assert np.isfinite(scale.z[:, far.inside]).all()
+    expected = np.exp(typical.spread_limits)
+    assert (expected[:, 0] < expected[:, 1]).all()
+    # Nothing here depends on anatomy, so neither does the spread.
+    assert expected[:3] == pytest.approx(0.1, rel=0.3)
 
 
 def test_tissue_that_no_patient_has_can_not_be_learned():
@@ -215,12 +253,19 @@ def test_dictionary_and_back(typical):
     again = Typicality.from_dict(json.loads(json.dumps(typical.as_dict())))
     assert np.array_equal(again.coefficients, typical.coefficients)
     assert np.array_equal(again.spread, typical.spread)
+    assert np.array_equal(again.spread_limits, typical.spread_limits)
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"tissues": ["bone", "air", "fat"]}, {"spread": [1.0, 2.0]}, {"coefficients": [1.0]}, {"tissues": TISSUES[:2]}],
+    [
+        {"features": [["energy", "bone"]]},
+        {"spread": [1.0, 2.0]},
+        {"coefficients": [1.0]},
+        {"spread_limits": [[0.0, 1.0]]},
+        {"features": [list(feature) for feature in FEATURES[:2]]},
+    ],
 )
 def test_dictionary_of_another_make(typical, change):
-    with pytest.raises(ValueError, match="other tissues"):
+    with pytest.raises(ValueError, match="other statistics"):
         Typicality.from_dict({**typical.as_dict(), **change})

@@ -1,4 +1,4 @@
-"""What is measured in a window: the strength of the predicted noise, by tissue.
+"""What is measured in a window: the strength and the whiteness of the predicted noise, by tissue.
 
 All maps are first averaged over small blocks and then over Gaussian windows on the coarse grid, so the cost of a window
 does not depend on its size.
@@ -21,6 +21,8 @@ GRID_MM = 3.0
 WINDOW_MM = 8.0
 # A tissue class says something of a window only if it makes up at least this part of it.
 LEAST_SHARE = {"parenchyma": 0.15, "between": 0.05, "soft": 0.02}
+# Neighbours are compared if there are at least so many pairs of them a pixel; there can be two.
+_LEAST_PAIRS = 0.02
 COVARIATES = ("parenchyma share", "soft share", "density", "slope", "row", "column", "radius", "depth")
 
 
@@ -33,13 +35,17 @@ class WindowStatistics:
     energy
         float32 ``[tissue, row, column]``: log of the predicted noise's mean square, averaged over the noise levels; NaN
         where the tissue is missing.
+    whiteness
+        float32 ``[tissue, row, column]``: one less the correlation of the predicted noise between neighbouring pixels
+        of the tissue, over all levels; 1 for white noise, NaN where the tissue is missing.
     covariates
-        float32 ``[covariate, row, column]``: anatomy that the energy depends on in authentic scans too.
+        float32 ``[covariate, row, column]``: anatomy that both depend on in authentic scans too.
     inside
         bool ``[row, column]``: the window's centre lies in the lung and something could be measured.
     """
 
     energy: NDArray[np.float32]
+    whiteness: NDArray[np.float32]
     covariates: NDArray[np.float32]
     inside: NDArray[np.bool_]
 
@@ -73,10 +79,11 @@ def window_statistics(
     """
     step = grid_step(spacing_mm)
     averager = _Averager(step, WINDOW_MM / (step * float(np.mean(spacing_mm))))
-    squares = noise * noise
-    energy = np.stack([_energy(averager, squares, getattr(classes, name), name) for name in TISSUES])
+    squares, products = noise * noise, _neighbour_products(noise)
+    measured = [_by_tissue(averager, squares, products, getattr(classes, name), name) for name in TISSUES]
+    energy, whiteness = (np.stack(maps) for maps in zip(*measured, strict=True))
     inside = (averager.blocks(lung.astype(np.float32)) > 0.5) & np.isfinite(energy).any(axis=0)
-    return WindowStatistics(energy, _covariates(averager, hu, lung, classes, spacing_mm), inside)
+    return WindowStatistics(energy, whiteness, _covariates(averager, hu, lung, classes, spacing_mm), inside)
 
 
 class _Averager:
@@ -96,16 +103,47 @@ class _Averager:
         return averaged
 
 
-def _energy(
-    averager: _Averager, squares: NDArray[np.float32], mask: NDArray[np.bool_], tissue: str
-) -> NDArray[np.float32]:
-    """Mean over the levels of the log mean square within one tissue."""
+def _by_tissue(
+    averager: _Averager,
+    squares: NDArray[np.float32],
+    products: tuple[NDArray[np.float32], NDArray[np.float32]],
+    mask: NDArray[np.bool_],
+    tissue: str,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean over the levels of the log mean square within one tissue, and the whiteness there."""
     share = averager(mask.astype(np.float32))
+    sums, pairs = _neighbours(averager, products, mask)
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = [np.log(averager(square * mask) / share) for square in squares]
-    mean = np.mean(logs, axis=0, dtype=np.float32)
-    measurable = (share >= LEAST_SHARE[tissue]) & np.isfinite(mean)
-    return np.where(measurable, mean, np.float32(np.nan)).astype(np.float32)
+        means = np.stack([averager(square * mask) / share for square in squares])
+        energy = np.log(means).mean(axis=0)
+        whiteness = 1.0 - sums / pairs / means.sum(axis=0)
+    measurable = (share >= LEAST_SHARE[tissue]) & np.isfinite(energy)
+    comparable = measurable & (pairs >= _LEAST_PAIRS * share)
+    missing = np.float32(np.nan)
+    return (
+        np.where(measurable, energy, missing).astype(np.float32),
+        np.where(comparable, whiteness, missing).astype(np.float32),
+    )
+
+
+def _neighbour_products(noise: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Each pixel's noise times that of the pixel to the right of it and below it, summed over the levels."""
+    right = (noise[:, :, 1:] * noise[:, :, :-1]).sum(axis=0)
+    below = (noise[:, 1:] * noise[:, :-1]).sum(axis=0)
+    return right, below
+
+
+def _neighbours(
+    averager: _Averager, products: tuple[NDArray[np.float32], NDArray[np.float32]], mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Average the products over the pairs that lie in one tissue, and those pairs, for each pixel."""
+    right, below = mask[:, 1:] & mask[:, :-1], mask[1:] & mask[:-1]
+    sums, pairs = np.zeros(mask.shape, dtype=np.float32), np.zeros(mask.shape, dtype=np.float32)
+    sums[:, :-1] += products[0] * right
+    sums[:-1] += products[1] * below
+    pairs[:, :-1] += right
+    pairs[:-1] += below
+    return averager(sums), averager(pairs)
 
 
 def _covariates(

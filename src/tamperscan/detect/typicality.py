@@ -1,8 +1,9 @@
 """How much a place differs from what authentic scans look like.
 
-First a place is compared with the rest of its own slice: the slice's median, and for the parenchyma also its smooth
-trend over position and anatomy, is taken off. What is left is compared with authentic scans: a regression on anatomy
-and the spread around it, by tissue, turn it into z-scores.
+First a place is compared with the rest of its own slice (`centring`). What is left is compared with authentic scans: a
+regression on anatomy says what is to be expected, and another by how much authentic scans differ from that there. The
+lung's border, the surroundings of the heart and the neighbourhood of vessels vary more than the rest, and a spread of
+one size would fill the list of findings with them.
 """
 
 from __future__ import annotations
@@ -10,57 +11,61 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tamperscan.detect.regions import TISSUES
-from tamperscan.detect.statistics import COVARIATES, GRID_MM, WindowStatistics
+from tamperscan.detect.centring import FEATURES, TERMS, anatomy_terms, centre
+from tamperscan.detect.statistics import GRID_MM, WindowStatistics
 from tamperscan.errors import TrainingError
 
-# More predicted noise than usual is the published direction (the removed residual is larger in synthetic content);
-# less of it is evidence too, but authentic scans vary more on that side.
+# More predicted noise than usual is the published direction (the removed residual is larger in synthetic content), and
+# whiter noise is the side of more; the other side is evidence too, but authentic scans vary more there.
 DOWN_WEIGHT = 0.6
 # The map is smoothed by this before its peak is taken, so that one window alone makes no finding.
 SMOOTHING_MM = 6.0
-# Windows that a slice must have for its median, and for its trend, to mean anything.
-_LEAST_FOR_MEDIAN = 8
-_LEAST_FOR_TREND = 25
-_TREND_RIDGE = 0.1
-_HUBER = 1.5
-_ROBUST_ROUNDS = 6
-_MAD_TO_SIGMA = 1.4826
-# Constant, covariates and their squares. The squares of row and column add up to that of the radius; singular values
-# below this part of the largest are such a sum's rounding errors in float32.
-_TERMS = 1 + 2 * len(COVARIATES)
+# The squares of row and column add up to that of the radius; singular values below this part of the largest are such a
+# sum's rounding errors in float32.
 _COLLINEAR = 1e-5
-_DETRENDED = ("parenchyma",)
+# Ridge of the regression for the spread, whose terms are standardised. Deviations near zero are raised by this part of
+# the root mean square before their log is taken; and no place counts as more or less variable than all but this part
+# of the authentic windows.
+_SPREAD_RIDGE = 0.02
+_LEAST_DEVIATION = 0.05
+_EXTREME_PLACES = 0.01
+_THINNING = 2
 
 Array = NDArray[np.float64]
+_learned_from: WeakKeyDictionary[WindowStatistics, tuple[Array, Array]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
 class Typicality:
-    """What authentic windows are like.
+    """What authentic windows are like; features are those of `centring.FEATURES`.
 
     Attributes
     ----------
     coefficients
-        float64 ``[tissue, term]``: regression of the centred energy on anatomy.
+        float64 ``[feature, term]``: regression of the centred statistics on anatomy.
     spread
-        float64 ``[tissue]``: root mean square around the regression.
+        float64 ``[feature, term]``: regression of the log of the standard deviation around it on the same anatomy.
+    spread_limits
+        float64 ``[feature, 2]``: least and largest log of the standard deviation.
     """
 
     coefficients: Array
     spread: Array
+    spread_limits: Array
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return {
-            "tissues": list(TISSUES),
+            "features": [list(feature) for feature in FEATURES],
             "coefficients": self.coefficients.tolist(),
             "spread": self.spread.tolist(),
+            "spread_limits": self.spread_limits.tolist(),
         }
 
     @classmethod
@@ -72,24 +77,34 @@ class Typicality:
         ValueError
             If it is of another make.
         """
-        coefficients, spread = np.array(plain["coefficients"]), np.array(plain["spread"])
-        if plain["tissues"] != list(TISSUES) or spread.shape != (len(TISSUES),) or coefficients.ndim != 2:
-            raise ValueError("typicality of other tissues")
-        return cls(coefficients, spread)
+        names = ("coefficients", "spread", "spread_limits")
+        shapes = [(len(FEATURES), TERMS)] * 2 + [(len(FEATURES), 2)]
+        if plain.get("features") != [list(feature) for feature in FEATURES]:
+            raise ValueError("typicality of other statistics")
+        arrays = [np.array(plain[name], dtype=np.float64) for name in names]
+        if [array.shape for array in arrays] != shapes:
+            raise ValueError("typicality of other statistics")
+        return cls(*arrays)
+
+    def z_scores(self, centred: Array, terms: Array) -> Array:
+        """Return standard deviations from what is typical, ``[window, feature]``."""
+        scale = np.exp(np.clip(terms @ self.spread.T, *self.spread_limits.T))
+        z: Array = (centred - terms @ self.coefficients.T) / scale
+        return z
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """A slice's evidence on the coarse grid.
+    """A slice's evidence on the coarse grid; features are those of `centring.FEATURES`.
 
     Attributes
     ----------
     suspicion
         float32 ``[row, column]``: smoothed evidence; NaN outside the lung.
     z
-        float32 ``[tissue, row, column]``: standard deviations from what is typical, NaN where it is missing.
+        float32 ``[feature, row, column]``: standard deviations from what is typical, NaN where it is missing.
     centred
-        float32 ``[tissue, row, column]``: log energy over that of the rest of the slice.
+        float32 ``[feature, row, column]``: log energy, or whiteness, over that of the rest of the slice.
     """
 
     suspicion: NDArray[np.float32]
@@ -112,23 +127,34 @@ def fit_typicality(patients: Iterable[Sequence[WindowStatistics]]) -> Typicality
         If some tissue was measured in no window.
     """
     # Without any patient there is still a shape to say in an error.
-    terms, centred, weights = [np.empty((0, _TERMS))], [np.empty((0, len(TISSUES)))], [np.empty(0)]
+    terms, centred, weights = [np.empty((0, TERMS))], [np.empty((0, len(FEATURES)))], [np.empty(0)]
     for slices in patients:
-        usable = [statistics for statistics in slices if statistics.inside.any()]
-        windows = sum(int(statistics.inside.sum()) for statistics in usable)
-        for statistics in usable:
-            terms.append(_terms(statistics))
-            centred.append(_centred(statistics))
-            weights.append(np.full(int(statistics.inside.sum()), windows**-0.5))
+        chosen = [_windows_to_learn_from(statistics) for statistics in slices if statistics.inside.any()]
+        windows = sum(len(each) for each, _ in chosen)
+        for some_terms, some_centred in chosen:
+            terms.append(some_terms)
+            centred.append(some_centred)
+            weights.append(np.full(len(some_terms), windows**-0.5))
     return _regress(np.concatenate(terms), np.concatenate(centred), np.concatenate(weights))
+
+
+def _windows_to_learn_from(statistics: WindowStatistics) -> tuple[Array, Array]:
+    """Return the terms and the centred statistics of every second row and column of windows: they overlap."""
+    # Calibration leaves out one patient at a time, and so learns from the same slices again and again.
+    if statistics not in _learned_from:
+        grid = np.zeros(statistics.inside.shape, dtype=bool)
+        grid[::_THINNING, ::_THINNING] = True
+        chosen = grid[statistics.inside]
+        _learned_from[statistics] = anatomy_terms(statistics)[chosen], centre(statistics)[chosen]
+    return _learned_from[statistics]
 
 
 def evidence(statistics: WindowStatistics, typicality: Typicality, spacing_mm: tuple[float, float]) -> Evidence:
     """Turn one slice's measurements into evidence.
 
-    The evidence of a window is the root of the sum of its squared positive z-scores over the tissues (a one-sided
-    distance), or `DOWN_WEIGHT` times the same of the negative ones, whichever is larger. A missing tissue counts
-    nothing.
+    The evidence of a window is the root of the sum of its squared positive z-scores over tissues and statistics (a
+    one-sided distance), or `DOWN_WEIGHT` times the same of the negative ones, whichever is larger. A missing tissue
+    counts nothing.
 
     Parameters
     ----------
@@ -139,8 +165,8 @@ def evidence(statistics: WindowStatistics, typicality: Typicality, spacing_mm: t
     spacing_mm
         Distance between (rows, columns) of the slice in mm.
     """
-    centred = _centred(statistics)
-    z = (centred - _terms(statistics) @ typicality.coefficients.T) / typicality.spread
+    centred = centre(statistics)
+    z = typicality.z_scores(centred, anatomy_terms(statistics))
     up, down = _one_sided(z), _one_sided(-z)
     raw = np.where(np.isfinite(z).any(axis=1), np.maximum(up, DOWN_WEIGHT * down), np.nan)
     suspicion = _smooth(_on_grid(raw, statistics.inside), spacing_mm)
@@ -153,78 +179,41 @@ def _one_sided(z: Array) -> Array:
     return distance
 
 
-def _terms(statistics: WindowStatistics) -> Array:
-    """Anatomy as regression terms: constant, covariates and their squares, ``[window, term]``.
-
-    Like the energy they are taken less their median over the slice: an effect of anatomy on one would else be an offset
-    of the other.
-    """
-    covariates = statistics.covariates[:, statistics.inside].T.astype(np.float64)
-    varying = np.concatenate((covariates, covariates**2), axis=1)
-    if len(varying):
-        varying -= np.median(varying, axis=0)
-    return np.concatenate((np.ones((len(varying), 1)), varying), axis=1)
-
-
-def _centred(statistics: WindowStatistics) -> Array:
-    """Log energy less that of the rest of the slice, ``[window, tissue]``."""
-    energy = statistics.energy[:, statistics.inside].astype(np.float64)
-    trend = _trend_terms(statistics)
-    columns = [
-        _less_the_rest(values, trend if tissue in _DETRENDED else None)
-        for tissue, values in zip(TISSUES, energy, strict=True)
-    ]
-    return np.stack(columns, axis=1)
-
-
-def _trend_terms(statistics: WindowStatistics) -> Array:
-    """Smooth functions of position and anatomy, standardised within the slice, ``[window, term]``."""
-    parenchyma, _, density, slope, row, column, _, depth = statistics.covariates[:, statistics.inside].astype(
-        np.float64
-    )
-    terms = np.stack((row, column, row**2, column**2, row * column, depth, parenchyma, density, slope), axis=1)
-    terms -= np.median(terms, axis=0)
-    terms /= terms.std(axis=0) + 1e-6
-    return np.concatenate((np.ones((len(terms), 1)), terms), axis=1)
-
-
-def _less_the_rest(values: Array, trend: Array | None) -> Array:
-    """Take off the median, or a robust trend where there are windows enough for one; NaN stays NaN."""
-    known = np.isfinite(values)
-    left = np.full(values.shape, np.nan)
-    if known.sum() < _LEAST_FOR_MEDIAN:
-        return left
-    left[known] = values[known] - np.median(values[known])
-    if trend is not None and known.sum() >= _LEAST_FOR_TREND:
-        left[known] -= trend[known] @ _robust_fit(trend[known], left[known])
-    return left
-
-
-def _robust_fit(terms: Array, values: Array) -> Array:
-    """Fit by ridge regression with Huber's weights, so that a tampered place does not bend the trend to itself."""
-    ridge = np.eye(terms.shape[1]) * _TREND_RIDGE * len(values)
-    ridge[0, 0] = 0.0
-    fit = np.zeros(terms.shape[1])
-    for _ in range(_ROBUST_ROUNDS):
-        off = np.abs(values - terms @ fit)
-        weights = 1.0 / np.maximum(1.0, off / (_HUBER * (_MAD_TO_SIGMA * np.median(off) + 1e-9)))
-        weighted = terms * weights[:, None]
-        fit = np.linalg.solve(weighted.T @ terms + ridge, weighted.T @ values)
-    return fit
-
-
 def _regress(terms: Array, centred: Array, weights: Array) -> Typicality:
-    coefficients, spread = [], []
-    for tissue, values in zip(TISSUES, centred.T, strict=True):
+    rows = []
+    for (statistic, tissue), values in zip(FEATURES, centred.T, strict=True):
         known = np.isfinite(values)
         if not known.any():
-            raise TrainingError(f"no window of the scans holds enough '{tissue}' to learn from. Give more scans.")
+            raise TrainingError(
+                f"no window of the scans holds enough '{tissue}' to learn its {statistic} from. Give more scans."
+            )
         root = np.sqrt(weights[known])
         fit = np.linalg.lstsq(terms[known] * root[:, None], values[known] * root, rcond=_COLLINEAR)[0]
-        off = values[known] - terms[known] @ fit
-        coefficients.append(fit)
-        spread.append(np.sqrt(np.average(off**2, weights=weights[known])))
-    return Typicality(np.stack(coefficients), np.array(spread))
+        rows.append((fit, *_spread(terms[known], values[known] - terms[known] @ fit, weights[known])))
+    coefficients, spread, limits = (np.stack(column) for column in zip(*rows, strict=True))
+    return Typicality(coefficients, spread, limits)
+
+
+def _spread(terms: Array, off: Array, weights: Array) -> tuple[Array, Array]:
+    """Fit the log of the standard deviation to anatomy, by the logs of the deviations; with its limits.
+
+    The mean of such logs is that of the log of the standard deviation but for a constant, which is set so that the mean
+    square of the standardised deviations is one (Harvey, Econometrica 44, 1976).
+    """
+    weights = weights / weights.sum()
+    overall = np.sqrt(weights @ off**2) + 1e-12
+    logs = np.log(np.abs(off) / overall + _LEAST_DEVIATION)
+    middle = weights @ terms[:, 1:]
+    width = np.sqrt(weights @ (terms[:, 1:] - middle) ** 2) + 1e-9
+    standard = np.concatenate((np.ones((len(terms), 1)), (terms[:, 1:] - middle) / width), axis=1)
+    ridge = np.diag([0.0, *np.full(standard.shape[1] - 1, _SPREAD_RIDGE)])
+    weighted = (standard * weights[:, None]).T
+    fit = np.linalg.solve(weighted @ standard + ridge, weighted @ logs)
+    predicted = standard @ fit
+    limits = np.quantile(predicted, (_EXTREME_PLACES, 1 - _EXTREME_PLACES))
+    shift = 0.5 * np.log(weights @ (off / np.exp(np.clip(predicted, *limits))) ** 2 + 1e-24)
+    slopes = fit[1:] / width
+    return np.array([fit[0] + shift - slopes @ middle, *slopes]), limits + shift
 
 
 def _on_grid(values: Array, inside: NDArray[np.bool_]) -> NDArray[np.float32]:
