@@ -3,7 +3,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from tamperscan.bench.authentic import ScanOutcome, compare_seen, count_alarms, measure_scans, summarise
+from tamperscan.bench.authentic import (
+    ScanOutcome,
+    compare_seen,
+    count_alarms,
+    exact_binomial,
+    measure_scans,
+    summarise,
+)
 from tamperscan.bench.document import Provenance
 from tamperscan.bench.pages import authentic_page
 
@@ -11,7 +18,17 @@ from tamperscan.bench.pages import authentic_page
 def outcome(patient, p_value, name="scan"):
     verdict = "abstained" if p_value is None else "suspicious" if p_value <= 0.05 else "clear"
     return ScanOutcome(
-        patient, name, 10, verdict, 1.0, p_value, "GE LightSpeed STANDARD", 2.5, "" if p_value else "No lung."
+        patient,
+        name,
+        10,
+        verdict,
+        1.0,
+        p_value,
+        "GE LightSpeed",
+        2.5,
+        "" if p_value else "No lung.",
+        "STANDARD",
+        "soft",
     )
 
 
@@ -28,6 +45,14 @@ def test_patients_count_alike():
 
 def test_abstained_scans_are_no_false_alarms():
     assert count_alarms([outcome("a", None), outcome("b", 0.9)], 0.05).scans == 1
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "low", "high"), [(0, 10, 0.0, 0.3085), (10, 10, 0.6915, 1.0), (1, 20, 0.0013, 0.2487)]
+)
+def test_exact_interval_of_clopper_and_pearson(hits, count, low, high):
+    found = exact_binomial(hits, count)
+    assert (found.value, found.low, found.high) == pytest.approx((hits / count, low, high), abs=1e-4)
 
 
 def test_no_scans_at_all():
@@ -54,5 +79,7 @@ def test_the_page_lists_every_scan(calibration):
     page = authentic_page(summarise(subject, scans, seen=seen), Provenance("tamperscan bench authentic", ""))
     assert page.index("second") < page.index("first") < page.index("third")
     assert "1 of 2" in page
+    assert "GE LightSpeed | soft | 3 (3) | 1 | 0.50 [0.01, 0.99]" in page
+    assert "STANDARD (soft)" in page
     assert "AUC 1.00" in page
     assert "- 1 x No lung." in page

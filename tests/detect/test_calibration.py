@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamperscan.detect.calibration import Calibration, calibrate, scan_score
+from tamperscan.detect.calibration import Calibration, calibrate, calibration_file, scan_score
+
+from .acquisitions import acquisition
 
 APART_MM = 10.0  # slices so far apart are independent
 some_scores = st.lists(st.floats(-10, 10), min_size=1, max_size=30)
@@ -173,3 +175,105 @@ def test_nothing_measured_has_no_p_value():
 def test_no_slices_to_calibrate_on():
     with pytest.raises(ValueError, match="no slice"):
         calibrate([[(np.array([np.nan]), 5.0)]])
+
+
+def with_acquisitions(count, like, others, **changes):
+    """A calibration of many patients, the first of them acquired alike."""
+    made = [[acquisition(**like)]] * count + [[acquisition(**others)]] * count
+    scores = [[(np.array([float(number)]), 5.0)] for number in range(2 * count)]
+    return calibrate(scores, made, **changes)
+
+
+def test_scan_is_compared_with_patients_acquired_like_it():
+    calibration = with_acquisitions(25, {"grain": 0.1}, {"grain": 0.7})
+    own = calibration.for_scan(acquisition(grain=0.15))
+    assert own.scan_scores.tolist() == list(range(25))
+    assert own.counted == "25 authentic patients with a like acquisition"
+    assert own.scan_p_value(30.0) == pytest.approx(1 / 26)
+    assert calibration.scan_p_value(30.0) > 0.3
+    assert np.array_equal(own.slice_scores, calibration.slice_scores)
+
+
+def test_too_few_patients_of_like_acquisition_for_the_alarm_rate():
+    calibration = with_acquisitions(25, {"grain": 0.1}, {"grain": 0.7})
+    assert len(calibration.for_scan(acquisition(grain=0.1), 0.01).scan_scores) == 50
+    assert len(calibration.for_scan(acquisition(grain=0.1), 0.0).scan_scores) == 50
+    assert len(with_acquisitions(18, {"grain": 0.1}, {"grain": 0.7}).for_scan(acquisition(grain=0.1)).scan_scores) == 36
+
+
+def test_without_acquisitions_all_patients_are_compared():
+    calibration = of_scan_scores(*range(40))
+    assert calibration.for_scan(acquisition()) is calibration
+    known = with_acquisitions(25, {"grain": 0.1}, {"grain": 0.7})
+    assert known.for_scan(None) is known
+
+
+def test_scores_that_depend_on_the_kernel_are_adjusted():
+    rng = np.random.default_rng(8)
+    grains = rng.uniform(0.36, 0.8, 38)
+    calibration = calibrate(
+        [[(np.array([10 * grain + rng.normal()]), 5.0)] for grain in grains],
+        [[acquisition(grain=grain)] for grain in grains],
+    )
+    assert calibration.adjusted
+    soft, sharp = (calibration.for_scan(acquisition(grain=grain)) for grain in (0.78, 0.38))
+    assert soft.scan_p_value(8.0) > 2 * sharp.scan_p_value(8.0)
+    assert (np.diff(soft.scan_scores) >= 0).all()
+    assert not with_acquisitions(25, {"grain": 0.5}, {"grain": 0.5}).adjusted
+
+
+@pytest.mark.parametrize(("count", "low", "high"), [(34, 0.0007, 0.1028), (99, 0.0166, 0.1002), (999, 0.0374, 0.0644)])
+def test_true_alarm_rate_is_a_beta_draw(count, low, high):
+    found = of_scan_scores(*range(count)).true_alarm_rate(0.05)
+    assert found == pytest.approx((low, high), abs=6e-4)
+
+
+def test_true_alarm_rate_holds():
+    rng = np.random.default_rng(9)
+    rates = [1 - np.sort(rng.uniform(size=34))[-1] for _ in range(4000)]  # at 0.05 only a score above all is an alarm
+    low, high = of_scan_scores(*range(34)).true_alarm_rate(0.05)
+    assert np.mean([low <= rate <= high for rate in rates]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_true_alarm_rate_at_the_ends():
+    assert of_scan_scores(1, 2, 3).true_alarm_rate(0.05) == (0.0, 0.0)
+    assert of_scan_scores(1, 2, 3).true_alarm_rate(1.0) == (1.0, 1.0)
+
+
+def test_reservations_tell_the_interval_and_what_is_not_supported():
+    calibration = of_scan_scores(*range(34))
+    assert "between 0.00074 and 0.1" in calibration.reservations(0.05)[0]
+    assert "34 authentic patients can't support an alarm rate of 0.01" in calibration.reservations(0.01)[0]
+
+
+def test_what_was_set_aside_is_told():
+    calibration = calibrate([[(np.array([float(number)]), 5.0)] for number in range(38)], set_aside=2)
+    assert calibration.too_small_by == pytest.approx(2 / 41)
+    assert "2 outlying patients were set aside" in calibration.reservations(0.05)[1]
+
+
+def test_parts_of_scans_are_not_called_patients():
+    calibration = calibrate([[(np.array([float(number)]), 5.0)] for number in range(40)], parts_of=3)
+    assert calibration.counted == "40 parts of authentic scans of 3 patients"
+    assert "not independent" in calibration.reservations(0.05)[1]
+
+
+def test_acquisitions_survive_the_dictionary():
+    calibration = with_acquisitions(25, {"grain": 0.1}, {"lung_noise": math.nan}, set_aside=1)
+    again = Calibration.from_dict(json.loads(json.dumps(calibration.as_dict())))
+    assert again.as_dict() == calibration.as_dict()
+    assert math.isnan(again.acquisitions[-1].lung_noise)
+    assert len(again.ground) == 50
+
+
+def test_acquisitions_lie_in_the_order_of_the_scores():
+    rng = np.random.default_rng(10)
+    scores = rng.permutation(20).astype(float)
+    made = [[acquisition(noise=10.0 + score)] for score in scores]
+    calibration = calibrate([[(np.array([score]), 5.0)] for score in scores], made)
+    assert [each.noise for each in calibration.acquisitions] == [10.0 + number for number in range(20)]
+
+
+def test_each_head_has_its_own_file():
+    assert calibration_file("typicality") == "calibration.json"
+    assert calibration_file("self-forged") == "calibration-self-forged.json"

@@ -8,10 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
-from tamperscan.bench.metrics import Estimate, auc_estimate, binomial, share_estimate
-from tamperscan.detect.calibrating import MeasuredScan, measure_scan, slice_scores
-from tamperscan.detect.detector import Detector, reasons_to_abstain
+from tamperscan.bench.metrics import CONFIDENCE, Estimate, auc_estimate, share_estimate
+from tamperscan.detect.acquisition import measure_acquisition
+from tamperscan.detect.calibrating import MeasuredScan, measure_scan, scores_of
+from tamperscan.detect.detector import Detector
+from tamperscan.detect.ground import reasons_to_abstain
+from tamperscan.detect.heads import Head
+from tamperscan.detect.likeness import kernel_class
 from tamperscan.detect.measure import SliceMeter
 from tamperscan.detect.statistics import WindowStatistics
 from tamperscan.detect.typicality import fit_typicality
@@ -19,8 +24,8 @@ from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.weights import Weights
 from tamperscan.scan import Scan
 
-LEVELS = (0.05, 0.1)
-_SCANNER = ("Manufacturer", "ManufacturerModelName", "ConvolutionKernel")
+LEVELS = (0.05, 0.1, 0.2, 0.3, 0.5)
+_SCANNER = ("Manufacturer", "ManufacturerModelName")
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,10 @@ class ScanOutcome:
         Number of slices.
     verdict, score, p_value
         As in the screening; NaN and None where it abstained.
-    scanner
-        Manufacturer, model and kernel, as far as they are known.
+    scanner, kernel
+        Manufacturer and model, and the kernel's name, as far as the header tells them.
+    measured_kernel
+        ``"sharp"``, ``"soft"`` or ``"unknown"``, from the pixels.
     slice_mm
         Distance between slices.
     reason
@@ -52,6 +59,8 @@ class ScanOutcome:
     scanner: str
     slice_mm: float
     reason: str = ""
+    kernel: str = ""
+    measured_kernel: str = "unknown"
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class FalseAlarms:
     alarms, scans
         Alarms, and scans that were judged.
     by_scan
-        Share of scans, with a binomial interval as if all scans were independent.
+        Share of scans, with the exact binomial interval as if all scans were independent.
     by_patient
         Share with patients counting alike, with a bootstrap interval over patients.
     """
@@ -160,9 +169,19 @@ def count_alarms(outcomes: Sequence[ScanOutcome], level: float) -> FalseAlarms:
         level=level,
         alarms=sum(alarms),
         scans=len(alarms),
-        by_scan=binomial(sum(alarms), len(alarms)),
+        by_scan=exact_binomial(sum(alarms), len(alarms)),
         by_patient=share_estimate(alarms, [patient for patient, _ in judged], alike=True),
     )
+
+
+def exact_binomial(hits: int, count: int) -> Estimate:
+    """Return a share with its exact 95 % interval (Clopper and Pearson, Biometrika 26, 1934)."""
+    if count == 0:
+        return Estimate(math.nan, math.nan, math.nan)
+    tail = (1.0 - CONFIDENCE) / 2.0
+    low = float(special.betaincinv(hits, count - hits + 1, tail)) if hits else 0.0
+    high = float(special.betaincinv(hits + 1, count - hits, 1.0 - tail)) if hits < count else 1.0
+    return Estimate(hits / count, low, high)
 
 
 def seen_effect(weights: Weights, parts: Iterable[tuple[str, str, Scan]]) -> SeenEffect:
@@ -210,6 +229,8 @@ def _screened(detector: Detector, patient: str, scan: Scan) -> ScanOutcome:
         scanner=" ".join(scan.metadata[name] for name in _SCANNER if scan.metadata.get(name)) or "not told",
         slice_mm=scan.spacing_mm[0],
         reason=screening.reasons[0] if screening.verdict == "abstained" else "",
+        kernel=scan.metadata.get("ConvolutionKernel", ""),
+        measured_kernel=kernel_class(measure_acquisition(scan)),
     )
 
 
@@ -218,7 +239,7 @@ def _left_out_scores(patients: Mapping[tuple[str, str], list[MeasuredScan]]) -> 
     scores = {}
     for left_out, scans in patients.items():
         typicality = fit_typicality([_statistics(others) for key, others in patients.items() if key != left_out])
-        values = np.concatenate([slice_scores(scan, typicality) for scan in scans])
+        values = np.concatenate([scores_of(scan, Head("typicality", typicality)) for scan in scans])
         scores[left_out] = [float(value) for value in values if math.isfinite(value)]
     return {key: values for key, values in scores.items() if values}
 
