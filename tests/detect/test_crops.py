@@ -86,6 +86,42 @@ def test_same_generator_same_crops(tmp_path):
     assert not np.array_equal(draw(crops, seed=1), draw(crops, seed=2))
 
 
+def counted(slices=5):
+    """Every pixel says where it is."""
+    z, row, column = np.indices((slices, 64, 64))
+    return scan_of(np.rint((row * 64 + column + z * 7) / 4 - 600), "counted")
+
+
+def test_crops_of_a_seed_stay_what_they_were(tmp_path):
+    """Weights name the seed that they were trained with: it has to draw the same crops in every version."""
+    crops = WINDOW.from_model(draw(source(tmp_path, counted(), crop_px=16, shift_hu=20.0), 6))[:, 0]
+    np.testing.assert_allclose(crops[:, 0, 0], [-113.36, 431.18, 400.11, 61.53, 9.13, -178.65], atol=0.01)
+    np.testing.assert_allclose(crops[:, 5, 9], [-31.36, 349.18, 254.11, 143.53, 91.13, -261.65], atol=0.01)
+
+
+def test_neighbours_are_the_same_square_of_the_slices_beside(tmp_path):
+    z = np.arange(5)[:, None, None]
+    scan = scan_of(np.random.default_rng(0).integers(-300, 0, (64, 64)) + z * 50, "steps")
+    crops = CropSource(tmp_path, build_cache([scan], tmp_path), crop_px=16, window=WINDOW, neighbours=1)
+    drawn = WINDOW.from_model(draw(crops, 40))
+    assert drawn.shape == (40, 3, 16, 16)
+    np.testing.assert_allclose(np.diff(drawn, axis=1), 50, atol=0.01)
+
+
+def test_slices_without_both_neighbours_are_not_drawn(tmp_path):
+    scan = scan_of(np.arange(5)[:, None, None] * np.full((64, 64), 50.0))
+    cached = build_cache([scan, scan_of(np.full((2, 64, 64), 400.0), "pair")], tmp_path)
+    crops = CropSource(tmp_path, cached, crop_px=16, window=WINDOW, neighbours=1, shift_hu=0.0)
+    middles = np.rint(WINDOW.from_model(draw(crops, 60)[:, 1, 0, 0]))
+    assert set(middles) == {50, 100, 150}
+
+
+def test_no_slice_has_neighbours(tmp_path):
+    cached = build_cache([scan_of(chest(2))], tmp_path)
+    with pytest.raises(TrainingError, match="no scan has 3 slices in a row"):
+        CropSource(tmp_path, cached, crop_px=16, window=WINDOW, neighbours=1)
+
+
 def test_shift_moves_the_whole_crop(tmp_path):
     crops = draw(source(tmp_path, scan_of(np.zeros((1, 64, 64))), shift_hu=20.0))
     offset = WINDOW.from_model(crops)
@@ -132,3 +168,40 @@ def test_published_crops_are_not_turned(tmp_path):
     drawn = crops.draw(np.random.default_rng(0), 32)[:, 0]
     assert (np.diff(drawn, axis=2) >= 0).all()
     assert (np.diff(drawn, axis=1) >= 0).all()
+
+
+def mr_of(scale=1.0):
+    """A bright square of tissue in air with noise."""
+    rng = np.random.default_rng(0)
+    voxels = np.abs(rng.normal(0, 20, (2, 128, 128)) + 1j * rng.normal(0, 20, (2, 128, 128)))
+    voxels[:, 40:100, 40:100] += 800.0
+    return scan_of(np.rint(voxels) * scale, "mr", "MR")
+
+
+def test_mr_crops_are_centred_in_the_body(tmp_path):
+    crops = draw(source(tmp_path, mr_of(), crop_px=16, window=None))
+    # The border reaches out a little: the signal is averaged over 2 mm, here a pixel.
+    assert np.mean(crops[:, 0, 8, 8] > 0) > 0.85
+
+
+def test_mr_of_small_numbers_keeps_its_levels(tmp_path):
+    whole, small = (
+        draw(source(tmp_path / name, mr_of(scale), window=None)) for name, scale in (("a", 1.0), ("b", 1 / 900))
+    )
+    assert np.allclose(whole, small, atol=1e-3)
+
+
+def test_gain_makes_mr_crops_brighter_and_darker(tmp_path):
+    cached = build_cache([mr_of()], tmp_path)
+    plain = draw(CropSource(tmp_path, cached, crop_px=16, window=None))
+    gained = draw(CropSource(tmp_path, cached, crop_px=16, window=None, gain=1.4))
+    inside, brightened = (crops[:, 0, 8, 8][crops[:, 0, 8, 8] > 0] for crops in (plain, gained))
+    assert inside.min() > 0.8
+    assert brightened.min() < 0.5
+    assert (brightened == 1.0).any()
+
+
+def test_gain_leaves_ct_alone(tmp_path):
+    cached = build_cache([scan_of(chest())], tmp_path)
+    plain, gained = (draw(CropSource(tmp_path, cached, crop_px=16, window=WINDOW, gain=gain)) for gain in (1.0, 1.4))
+    assert np.array_equal(plain, gained)

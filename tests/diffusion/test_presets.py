@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tamperscan.diffusion.presets import LOW_NOISE_CT, PAPER_CT, PRESETS, preset
+from tamperscan.diffusion.presets import LOW_NOISE_CT, LOW_NOISE_MR, PAPER_CT, PRESETS, preset
 from tamperscan.errors import TrainingError
 
 
@@ -39,6 +39,12 @@ def test_ours_trains_on_low_noise_only():
     assert 0 < LOW_NOISE_CT.levels.sigma_min < 10 < LOW_NOISE_CT.levels.sigma_max <= 200
 
 
+def test_ours_for_mr_takes_levels_as_parts_of_the_range():
+    assert preset("low-noise-mr") is LOW_NOISE_MR
+    assert (LOW_NOISE_MR.modality, LOW_NOISE_MR.window, LOW_NOISE_MR.schedule) == ("MR", None, None)
+    assert 0 < LOW_NOISE_MR.levels.sigma_min < LOW_NOISE_MR.levels.sigma_max < 0.2
+
+
 def test_unknown_preset_names_the_known_ones():
     with pytest.raises(TrainingError, match=r"'paper-pet'.*paper-ct, paper-mr, paper-mri, low-noise-ct"):
         preset("paper-pet")
@@ -55,3 +61,11 @@ def test_presets_can_go_into_a_card(name):
 def test_settings_that_contradict_themselves(change):
     with pytest.raises(ValueError, match="paper-ct"):
         dataclasses.replace(PAPER_CT, **change)
+
+
+def test_settings_of_older_runs_are_the_default():
+    plain = LOW_NOISE_CT.as_dict()
+    assert plain["steps"] == 9000
+    assert not {"widths", "neighbours"} & set(plain)
+    changed = dataclasses.replace(LOW_NOISE_CT, widths=(8, 16), neighbours=1).as_dict()
+    assert (changed["widths"], changed["neighbours"]) == ((8, 16), 1)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamperscan.scan.windows import LUNG_DISPLAY, PUBLISHED_CT, IntensityWindow
+from tamperscan.scan.windows import LUNG_DISPLAY, PUBLISHED_CT, IntensityWindow, signal_window
 
 
 def test_ends_map_to_one():
@@ -38,3 +38,21 @@ def test_level_and_width():
 def test_impossible_windows(low, high):
     with pytest.raises(ValueError, match="window"):
         IntensityWindow(low, high)
+
+
+def test_signal_has_a_window_of_its_own_whatever_its_unit():
+    signal = np.random.default_rng(0).uniform(0, 300, (4, 32, 32))
+    own, louder = signal_window(signal), signal_window(signal * 1e-3)
+    assert (own.low, own.high) == (0.0, pytest.approx(300, rel=0.01))
+    assert np.allclose(own.to_model(signal), louder.to_model(signal * 1e-3), atol=1e-5)
+
+
+def test_a_few_very_bright_voxels_do_not_stretch_it():
+    signal = np.full(100_000, 50.0)
+    signal[:50] = 1e6
+    assert signal_window(signal).high == 50.0
+
+
+def test_nothing_has_a_window_too():
+    assert signal_window(np.zeros((2, 2))).high == 1.0
+    assert signal_window(np.full((2, 2), -3.0)).high == 1.0

@@ -1,22 +1,28 @@
-"""One slice from HU to window statistics: find the lung, predict the noise there, measure it."""
+"""One slice from pixels to window statistics: find where to look, predict the noise there, measure it."""
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamperscan.detect.regions import lung_mask, tissues
+from tamperscan.detect.anatomy import CHEST_CT, Viewer, anatomy_of
+from tamperscan.detect.self_forged import SelfForgedNetwork, place_odds
 from tamperscan.detect.statistics import WindowStatistics, grid_step, window_statistics
-from tamperscan.diffusion.predictor import NoisePredictor
+from tamperscan.diffusion.predictor import Predictor
 from tamperscan.diffusion.weights import Card
 from tamperscan.errors import WeightsError
+from tamperscan.scan.volume import Scan
 from tamperscan.scan.windows import IntensityWindow
 
+Value = TypeVar("Value", bound=np.generic)
+
 # Less lung than this in a slice (an apex, a sliver above the liver) has no "rest" to compare a place with.
-LEAST_LUNG_CM2 = 15.0
+LEAST_LUNG_CM2 = CHEST_CT.least_cm2
 # The network sees 51 pixels around; beyond 40 nothing changes an energy by more than 0.001.
 _MARGIN_PX = 40
 
@@ -30,59 +36,87 @@ class SliceMeasurement:
     statistics
         On the coarse grid of the whole slice.
     lung
-        bool ``[row, column]`` of the slice.
+        bool ``[row, column]`` of the slice: where it was looked, in MR the body.
+    odds
+        float32 ``[member, row, column]`` on the coarse grid: the self-forged head's log-odds of places; None without
+        such a head.
     """
 
     statistics: WindowStatistics
     lung: NDArray[np.bool_]
+    odds: NDArray[np.float32] | None = None
 
 
 class SliceMeter:
-    """Measures slices with one noise predictor.
+    """Measures slices with one noise predictor, and a self-forged head where there is one.
 
     Parameters
     ----------
     predictor
         Predicts the noise.
     card
-        Its window and levels.
+        Its modality, window and levels.
+    head
+        Looks at the same slices, if given.
     """
 
-    def __init__(self, predictor: NoisePredictor, card: Card) -> None:
-        if card.window is None or not card.levels_hu:
-            raise WeightsError(f"{card.name}: screening needs weights with a window and noise levels in HU.")
-        self._predictor = predictor
-        self._window = IntensityWindow(*card.window)
-        levels = np.array(card.levels_hu, dtype=np.float32)
-        self._levels = levels / np.float32(self._window.units_per_model_unit)
+    def __init__(self, predictor: Predictor, card: Card, head: SelfForgedNetwork | None = None) -> None:
+        self._predictor, self._head = predictor, head
+        self._anatomy = anatomy_of(card.modality)
+        self._window, self._levels = _window_and_levels(card)
+        self._viewer: Viewer | None = None
 
-    def measure(self, hu: NDArray[np.float32], spacing_mm: tuple[float, float]) -> SliceMeasurement | None:
-        """Measure one slice.
+    def of(self, scan: Scan) -> SliceMeter:
+        """Return a meter for the slices of one scan: in MR their signal is measured by the whole scan's range."""
+        meter = copy.copy(self)
+        meter._viewer = self._anatomy.view(scan.voxels)
+        return meter
+
+    def measure(self, image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> SliceMeasurement | None:
+        """Measure one slice; without `of` it stands for itself.
 
         Parameters
         ----------
-        hu
-            float32 ``[row, column]`` in HU.
+        image
+            float32 ``[row, column]`` in HU, or the signal of an MR.
         spacing_mm
             Distance between (rows, columns) in mm.
 
         Returns
         -------
         SliceMeasurement or None
-            None where the slice holds too little lung, or nothing in it can be measured.
+            None where the slice holds too little lung (in MR: body), or nothing in it can be measured.
         """
-        lung = lung_mask(hu, spacing_mm)
-        if lung.sum() * spacing_mm[0] * spacing_mm[1] < LEAST_LUNG_CM2 * 100.0:
+        viewer = self._viewer or self._anatomy.view(image[None])
+        region = viewer.region(image, spacing_mm)
+        if region.sum() * spacing_mm[0] * spacing_mm[1] < self._anatomy.least_cm2 * 100.0:
             return None
         step = grid_step(spacing_mm)
         # Aligned to the network's stride as well as to the grid: a part then gives what the whole slice gives.
-        box = _bounding_box(lung, math.lcm(step, self._predictor.stride))
-        part, part_lung = hu[box], lung[box]
-        noise = self._predictor.predict(self._window.to_model(part), self._levels)
-        statistics = window_statistics(part, noise, part_lung, tissues(part, part_lung), spacing_mm)
+        box = _bounding_box(region, math.lcm(step, self._predictor.stride))
+        part, inside = image[box], region[box]
+        shown = (viewer.window or self._window).to_model(part)
+        noise = self._predictor.predict(shown, self._levels)
+        classes = viewer.tissues(part, inside)
+        statistics = window_statistics(viewer.in_hu(part), noise, inside, classes, spacing_mm)
         if not statistics.inside.any():
             return None
-        return SliceMeasurement(_on_whole_grid(statistics, box, hu.shape, step), lung)
+        odds = None
+        if self._head is not None:
+            places = place_odds(self._head.log_odds(shown, noise), inside, spacing_mm)
+            odds = _on_grid(places, box, image.shape, step, np.nan)
+        return SliceMeasurement(_on_whole_grid(statistics, box, image.shape, step), region, odds)
+
+
+def _window_and_levels(card: Card) -> tuple[IntensityWindow, NDArray[np.float32]]:
+    """Return the card's window and its noise levels in model units."""
+    if card.modality == "MR" and card.levels_of_range:
+        # A model unit is half of the range, whatever range that is.
+        return IntensityWindow(0.0, 1.0), np.array(card.levels_of_range, dtype=np.float32) * np.float32(2.0)
+    if card.window is None or not card.levels_hu:
+        raise WeightsError(f"{card.name}: screening needs weights with a window and noise levels in HU.")
+    window = IntensityWindow(*card.window)
+    return window, np.array(card.levels_hu, dtype=np.float32) / np.float32(window.units_per_model_unit)
 
 
 def _bounding_box(mask: NDArray[np.bool_], align: int) -> tuple[slice, slice]:
@@ -100,12 +134,19 @@ def _on_whole_grid(
     part: WindowStatistics, box: tuple[slice, slice], shape: tuple[int, ...], step: int
 ) -> WindowStatistics:
     """Place the measurements of a part of a slice on the grid of the whole slice."""
-    rows, columns = shape[0] // step, shape[1] // step
+    return WindowStatistics(
+        _on_grid(part.energy, box, shape, step, np.nan),
+        _on_grid(part.whiteness, box, shape, step, np.nan),
+        _on_grid(part.covariates, box, shape, step, 0.0),
+        _on_grid(part.inside, box, shape, step, False),
+    )
+
+
+def _on_grid(
+    part: NDArray[Value], box: tuple[slice, slice], shape: tuple[int, ...], step: int, fill: float
+) -> NDArray[Value]:
+    rows, columns = part.shape[-2:]
     top, left = box[0].start // step, box[1].start // step
-    height, width = part.inside.shape
-    place = (slice(top, top + height), slice(left, left + width))
-    energy = np.full((part.energy.shape[0], rows, columns), np.nan, dtype=np.float32)
-    covariates = np.zeros((part.covariates.shape[0], rows, columns), dtype=np.float32)
-    inside = np.zeros((rows, columns), dtype=bool)
-    energy[:, *place], covariates[:, *place], inside[place] = part.energy, part.covariates, part.inside
-    return WindowStatistics(energy, covariates, inside)
+    grid = np.full((*part.shape[:-2], shape[0] // step, shape[1] // step), fill, dtype=part.dtype)
+    grid[..., top : top + rows, left : left + columns] = part
+    return grid

@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,10 @@ CACHE_FOLDER = "cache"
 LOSS_PICTURE = "loss.png"
 # The levels at which the packaged kind of detector looks; see docs/explanation/method.md.
 SCREENING_LEVELS_HU = (15.0, 26.0)
+# The same for MR, in parts of the scan's range; see docs/model-card-mr.md.
+SCREENING_LEVELS_OF_RANGE = (0.012, 0.024)
+# MR crops are brightened or darkened by up to this factor.
+_MR_GAIN = 1.4
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,7 @@ def train_detector(
 def _augmentation(preset: TrainingPreset) -> dict[str, Any]:
     """Ours for our network; for the published one what its authors did, and no more."""
     if preset.network == "local":
-        return {"turns": "all"}
+        return {"turns": "all", "gain": _MR_GAIN}
     return {"turns": "mirror" if preset.flip else "none", "shift_hu": 0.0}
 
 
@@ -250,12 +254,13 @@ def _card(options: TrainingOptions, cached: list[CachedScan], outcome: dict[str,
         modality=preset.modality,
         window=preset.window,
         crop_px=preset.crop_px,
-        levels_hu=SCREENING_LEVELS_HU if preset.levels else (),
+        levels_hu=SCREENING_LEVELS_HU if preset.levels and preset.window else (),
+        levels_of_range=SCREENING_LEVELS_OF_RANGE if preset.levels and not preset.window else (),
         schedule=preset.schedule,
         timesteps=preset.timesteps,
         licence=options.licence,
         training={
-            "settings": asdict(preset),
+            "settings": preset.as_dict(),
             "seed": options.seed,
             **outcome,
             "scans": [{"name": entry.name, "slices": entry.slices, "sha256": entry.sha256} for entry in cached],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,16 @@ from numpy.typing import NDArray
 from tamperscan.diffusion.runtime import onnxruntime
 from tamperscan.diffusion.weights import Weights
 from tamperscan.errors import WeightsError
+
+
+class Predictor(Protocol):
+    """Something that predicts the noise of one image at several levels."""
+
+    stride: int
+
+    def predict(self, image: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return float32 ``[level, row, column]`` for an image ``[row, column]`` of any size, in model units."""
+        ...
 
 
 class NoisePredictor:

@@ -6,15 +6,18 @@ The published settings are those of the official repository of Back-in-Time Diff
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from tamperscan.diffusion.schedule import DEFAULT_TIMESTEPS, SCHEDULES, LowNoise
 from tamperscan.errors import TrainingError
 
 CT_WINDOW_PUBLISHED = (-700.0, 2000.0)
 CT_WINDOW_LOCAL = (-1050.0, 450.0)  # keeps the noise of the lungs, which lie below -700 HU
+
+# Settings that runs and weights don't name that were made before there was a choice.
+_NOT_IN_OLDER_RUNS = ("widths", "neighbours")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,11 @@ class TrainingPreset:
     schedule, timesteps
         Noise schedule, t drawn evenly from its levels; None where ``levels`` is set.
     levels
-        Continuous noise levels in HU; None where ``schedule`` is set.
+        Continuous noise levels in HU, for MR in parts of the scan's range; None where ``schedule`` is set.
+    widths
+        Channels of the local network at half, quarter, eighth, ... of the image's resolution.
+    neighbours
+        Slices on either side that the network sees as further channels; it predicts the noise of the middle one.
     """
 
     name: str
@@ -80,6 +87,8 @@ class TrainingPreset:
     ema_power: float | None = 2 / 3
     gradient_clip: float = 1.0
     objective: Literal["noise"] = "noise"
+    widths: tuple[int, ...] = (32, 64, 96)
+    neighbours: int = 0
 
     def __post_init__(self) -> None:
         if (self.schedule is None) == (self.levels is None):
@@ -88,6 +97,11 @@ class TrainingPreset:
             raise ValueError(f"Preset '{self.name}' names an unknown noise schedule '{self.schedule}'.")
         if self.window is not None and not self.window[0] < self.window[1]:
             raise ValueError(f"The window of preset '{self.name}' has to rise, not {self.window}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values; what older runs don't name is there only where it isn't the default."""
+        defaults = {field.name: field.default for field in fields(self) if field.name in _NOT_IN_OLDER_RUNS}
+        return {name: value for name, value in asdict(self).items() if name not in defaults or value != defaults[name]}
 
     @property
     def half_width(self) -> float:
@@ -142,8 +156,33 @@ LOW_NOISE_CT = TrainingPreset(
     ema_power=None,
 )
 
+# Levels are parts of the scan's range: an MR has no units. Its own noise lies at 0.005 to 0.04 of that range.
+LOW_NOISE_MR = TrainingPreset(
+    name="low-noise-mr",
+    network="local",
+    modality="MR",
+    crop_px=96,
+    window=None,
+    flip=True,
+    batch=32,
+    learning_rate=1e-3,
+    learning_rate_decay="cosine",
+    steps=3_000,
+    schedule=None,
+    levels=LowNoise(sigma_min=0.003, sigma_max=0.1),
+    ema_decay=0.998,
+    ema_every=1,
+    ema_power=None,
+)
+
 PRESETS: MappingProxyType[str, TrainingPreset] = MappingProxyType(
-    {"paper-ct": PAPER_CT, "paper-mr": PAPER_MR, "paper-mri": PAPER_MR, "low-noise-ct": LOW_NOISE_CT}
+    {
+        "paper-ct": PAPER_CT,
+        "paper-mr": PAPER_MR,
+        "paper-mri": PAPER_MR,
+        "low-noise-ct": LOW_NOISE_CT,
+        "low-noise-mr": LOW_NOISE_MR,
+    }
 )
 
 

@@ -27,11 +27,14 @@ class LocalUNetSettings:
         Residual blocks at each resolution, on the way down and again on the way up.
     channels
         Input channels of the image (1, or more with neighbouring slices).
+    outputs
+        Maps that are predicted (1, or one a noise level for a network that gives several at once).
     """
 
     widths: tuple[int, ...] = (32, 64, 96)
     blocks: int = 1
     channels: int = 1
+    outputs: int = 1
 
     def as_dict(self) -> dict[str, object]:
         """Return the settings as plain values, for a card."""
@@ -67,7 +70,7 @@ class LocalUNet(nn.Module):
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.ups = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
         self.up_blocks = nn.ModuleList(_Stage(width, self.settings.blocks) for width in widths[:-1])
-        self.head = nn.Conv2d(widths[0], 4, 3, padding=1)
+        self.head = nn.Conv2d(widths[0], 4 * self.settings.outputs, 3, padding=1)
 
     def forward(self, image: Tensor, sigma: Tensor) -> Tensor:
         """Predict the standardised noise.
@@ -81,7 +84,7 @@ class LocalUNet(nn.Module):
 
         Returns
         -------
-        ``[n, 1, row, column]``: the noise over sigma.
+        ``[n, outputs, row, column]``: the noise over sigma.
         """
         condition = self.condition(sigma)
         fine = torch.asinh(_high_pass(image) / sigma[:, None, None, None])

@@ -38,6 +38,8 @@ class Card(BaseModel):
         Image sides must be multiples of this.
     levels_hu
         Noise levels at which a low-noise network is asked, in HU.
+    levels_of_range
+        The same for modalities without units (MR): parts of the scan's own range.
     schedule, timesteps
         Noise schedule of a published network.
     files
@@ -58,6 +60,7 @@ class Card(BaseModel):
     crop_px: int
     stride: int = 8
     levels_hu: tuple[float, ...] = ()
+    levels_of_range: tuple[float, ...] = ()
     schedule: str | None = None
     timesteps: int = 1000
     files: dict[str, str] = Field(default_factory=dict)

@@ -65,6 +65,30 @@ class IntensityWindow:
         return np.asarray(values, np.float32) * np.float32(self.width / 2) + np.float32(self.level)
 
 
+# Robust against a few bright voxels (vessels, a coil that lies near), and still near the brightest tissue.
+SIGNAL_TOP_PERCENT: Final = 99.9
+
+
+def signal_window(signal: ArrayLike) -> IntensityWindow:
+    """Return the window of a scan without absolute units, such as MR: from 0 to the top of its own signal.
+
+    The scale of an MR's signal depends on the receiver, the sequence and the patient; the part of this window is all
+    that can be compared between scans. A single slice has a window as well.
+
+    Parameters
+    ----------
+    signal
+        Of any shape; the whole scan, not a part of it, where there is a scan.
+
+    Returns
+    -------
+    IntensityWindow
+        From 0 to the 99.9th percentile; to 1 where the signal does not rise above 0.
+    """
+    top = float(np.percentile(np.asarray(signal), SIGNAL_TOP_PERCENT))
+    return IntensityWindow(0.0, top if top > 0.0 else 1.0)
+
+
 PUBLISHED_CT: Final = IntensityWindow(-700, 2000)
 """Window of the published detector (Grabovski et al., arXiv 2407.15169)."""
 
