@@ -136,3 +136,11 @@ def test_without_torch():
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 3
     assert "pip install 'tamperscan[train]'" in run.stderr
+
+
+@pytest.mark.skipif("mr" not in packaged_weights(), reason="no packaged weights for MR")
+def test_show_tells_how_few_patients_mr_stands_on(tamperscan):
+    run = tamperscan("weights", "show", "mr")
+    assert run.returncode == 0, run.stderr
+    assert "of the scan's range" in run.stdout
+    assert "parts of authentic scans of 3 patients" in run.stdout

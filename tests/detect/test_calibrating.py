@@ -8,26 +8,38 @@ import pytest
 
 from tamperscan.detect.calibrating import (
     MeasuredScan,
-    _scores_left_out,
     calibrate_weights,
     measure_scan,
-    slice_scores,
+    score_patients,
+    scores_of,
 )
-from tamperscan.detect.detector import CALIBRATION_FILE, TYPICALITY_FILE
+from tamperscan.detect.calibration import CALIBRATION_FILE
+from tamperscan.detect.heads import TYPICALITY_FILE, Head
 from tamperscan.detect.measure import SliceMeasurement
 from tamperscan.detect.typicality import fit_typicality
 from tamperscan.diffusion.weights import open_weights
 from tamperscan.errors import TrainingError
 
+from .acquisitions import acquisition
 from .conftest import CALIBRATION_PATIENTS
 from .phantom import chest_scan, lossy, made_up_windows, scan_of
 
-SPACING = (5.0, 3.0, 3.0)
+# Slices so far apart that none has a say in its neighbour.
+SPACING = (20.0, 3.0, 3.0)
+
+
+def slice_scores(scan, typicality):
+    return scores_of(scan, Head("typicality", typicality))
+
+
+def score_typicality(patients, learned_from, **options):
+    return score_patients(patients, learned_from, lambda patient, typicality: Head("typicality", typicality), **options)
 
 
 def measured(*seeds, factor=1.0):
     windows = [made_up_windows(seed) for seed in seeds]
-    return MeasuredScan("scan", tuple(replace(each, energy=each.energy * factor) for each in windows), SPACING)
+    slices = tuple(replace(each, energy=each.energy * factor, whiteness=each.whiteness * factor) for each in windows)
+    return MeasuredScan("scan", slices, SPACING, acquisition())
 
 
 class CountingMeter:
@@ -35,6 +47,9 @@ class CountingMeter:
 
     def __init__(self):
         self.seen = []
+
+    def of(self, scan):
+        return self
 
     def measure(self, hu, spacing_mm):
         self.seen.append(int(hu[0, 0]))
@@ -68,16 +83,29 @@ def test_patient_has_no_say_in_what_is_typical_for_it():
     others = {f"patient {number}": [measured(10 * number, 10 * number + 1)] for number in range(1, 6)}
     calm = {**others, "odd": [measured(90), measured(91)]}
     wild = {**others, "odd": [measured(90), measured(91, factor=50.0)]}
-    scores_calm, scores_wild = (_scores_left_out(patients, "odd") for patients in (calm, wild))
-    assert np.array_equal(scores_calm[0][0], scores_wild[0][0])
-    assert scores_wild[1][0] > 20 * scores_calm[1][0]
+    scores_calm, scores_wild = (score_typicality(patients, list(patients))["odd"] for patients in (calm, wild))
+    assert np.array_equal(scores_calm[0].slice_scores, scores_wild[0].slice_scores)
+    assert scores_wild[1].slice_scores > 20 * scores_calm[1].slice_scores
 
 
 def test_patient_has_a_say_in_what_is_typical_for_the_others():
     patients = {f"patient {number}": [measured(number)] for number in range(1, 6)}
     wild = {**patients, "patient 1": [measured(1, factor=50.0)]}
-    before, after = (_scores_left_out(each, "patient 2")[0][0] for each in (patients, wild))
-    assert after < 0.2 * before
+    before, after = (score_typicality(each, list(each))["patient 2"][0].slice_scores for each in (patients, wild))
+    assert after < 0.3 * before
+    left_out = score_typicality(wild, [name for name in wild if name != "patient 1"])
+    others = score_typicality({name: scans for name, scans in wild.items() if name != "patient 1"}, list(wild)[1:])
+    assert np.array_equal(left_out["patient 2"][0].slice_scores, others["patient 2"][0].slice_scores)
+    assert left_out["patient 1"][0].slice_scores > 10 * before
+
+
+def test_so_many_patients_that_several_are_left_out_at_once():
+    patients = {f"patient {number}": [measured(number % 5)] for number in range(81)}
+    told = []
+    scored = score_typicality(patients, list(patients), progress=lambda done, total: told.append((done, total)))
+    assert set(scored) == set(patients)
+    assert len(told) == 40
+    assert told[-1] == (81, 81)
 
 
 @pytest.mark.parametrize("count", [0, 2, 4])

@@ -10,6 +10,7 @@ from tamperscan.report.wording import (
     chance_in_words,
     chance_sentence,
     headline,
+    limits_of,
     measured_slices,
     p_in_words,
     score_in_words,
@@ -39,6 +40,17 @@ def test_clear_is_never_called_authentic(clear):
     assert words.word == "Nothing found"
     assert words.sentence == "Nothing was found that differs from what authentic scans look like."
     assert "does not show that the scan is authentic" in words.advice
+
+
+def test_alarm_rate_that_is_not_supported_is_no_clear_result(make_clear):
+    settings = {"calibration_scores": [1.0] * 34}
+    for rate, word in ((0.01, "No alarm possible"), (1 / 35, "Nothing found"), (0.05, "Nothing found")):
+        words = headline(screening_document(make_clear(p_value=0.5, alarm_rate=rate, settings=settings)))
+        assert words.word == word
+    undecided = headline(screening_document(make_clear(p_value=1 / 35, alarm_rate=0.01, settings=settings)))
+    assert "nothing can be called suspicious at an alarm rate of 0.01" in undecided.sentence
+    assert "None of the 34" in undecided.chance
+    assert "at least 0.029" in undecided.advice
 
 
 def test_abstained_headline_says_what_to_do(abstained):
@@ -96,3 +108,10 @@ def test_measured_slices_are_counted(suspicious, abstained):
 @pytest.mark.parametrize("settings", [{}, {"calibration_scores": None}, {"calibration_scores": ["a", None]}])
 def test_missing_calibration_scores_are_none_at_all(settings, make_screening):
     assert calibration_scores(screening_document(make_screening(settings=settings))) == []
+
+
+def test_limits_go_by_modality():
+    assert limits_of("CT") == LIMITS
+    assert "lungs" not in " ".join(limits_of("MR"))
+    assert "MR of a few patients" in " ".join(limits_of("MR"))
+    assert len(limits_of("MR")) == len(LIMITS)

@@ -30,12 +30,19 @@ DEFAULT_ALARM_RATE = 0.05
 
 app = new_app()
 
+AUTO = "auto"
+
 OutOption = Annotated[
     Path,
     typer.Option("--out", "-o", file_okay=False, help="Folder for the reports, one folder in it a scan."),
 ]
 DetectorOption = Annotated[
-    str, typer.Option("--detector", help='Packaged detector ("ct", "published") or a folder that holds one.')
+    str,
+    typer.Option("--detector", help='"auto" (by the modality), "ct", "mr", "published", or a folder that holds one.'),
+]
+HeadOption = Annotated[
+    str | None,
+    typer.Option("--head", help="How it judges: typicality, self-forged or combined; its strongest if not given."),
 ]
 AlarmRateOption = Annotated[
     float,
@@ -54,7 +61,8 @@ def screen(
         typer.Argument(metavar="PATH", help="DICOM files, folders, DICOMDIRs, zip archives or NIfTI files."),
     ],
     out: OutOption = Path("tamperscan-results"),
-    detector: DetectorOption = "ct",
+    detector: DetectorOption = AUTO,
+    head: HeadOption = None,
     alarm_rate: AlarmRateOption = DEFAULT_ALARM_RATE,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 if any scan is suspicious.")] = False,
     as_json: JsonOption = False,
@@ -68,7 +76,7 @@ def screen(
     Ends with 0 when done, 1 if a scan is suspicious (with --exit-code), 2 for wrong usage, 3 if anything
     could not be read or written.
     """
-    run = Run(out, detector, alarm_rate=alarm_rate, pictures=not no_pictures, as_json=as_json)
+    run = Run(out, detector, head=head, alarm_rate=alarm_rate, pictures=not no_pictures, as_json=as_json)
     for path in paths:
         run.screen_path(path)
     run.print_totals()
@@ -83,7 +91,9 @@ class Run:
     out
         Folder for the reports.
     detector
-        Name or folder of the detector.
+        Name or folder of the detector; ``"auto"`` for the packaged one of each scan's modality.
+    head
+        One of its heads; None for its strongest.
     alarm_rate
         Share of authentic scans that may be called suspicious.
     pictures
@@ -109,9 +119,15 @@ class Run:
     """
 
     def __init__(
-        self, out: Path, detector: str, *, alarm_rate: float, pictures: bool = True, as_json: bool = False
+        self,
+        out: Path,
+        detector: str,
+        *,
+        alarm_rate: float,
+        head: str | None = None,
+        pictures: bool = True,
+        as_json: bool = False,
     ) -> None:
-        import tamperscan
         from tamperscan.report.folders import ReportFolders
         from tamperscan.report.write import make_folder
 
@@ -121,7 +137,9 @@ class Run:
         self.failures: list[str] = []
         self.pages: list[Path] = []
         self._folders = ReportFolders(out)
-        self._detector: Detector | BackInTime = tamperscan.load_detector(detector)
+        self._name, self._head = detector, head
+        self._detectors: dict[str, Detector | BackInTime] = {}
+        self._detector_for("CT")  # a wrong name or head is told before hours of work, not after
         self._alarm_rate = alarm_rate
         self._pictures = pictures
         self._as_json = as_json
@@ -184,8 +202,19 @@ class Run:
         from tamperscan.report import write_report
 
         with Bar(f"Screening {scan.name}") as bar:
-            screening = self._detector.screen(scan, progress=bar.update, alarm_rate=self._alarm_rate)
+            screening = self._detector_for(scan.modality).screen(scan, progress=bar.update, alarm_rate=self._alarm_rate)
         return write_report(screening, self._folders.take(scan), pictures=self._pictures)
+
+    def _detector_for(self, modality: str) -> Detector | BackInTime:
+        import tamperscan
+
+        name = self._name
+        if name == AUTO:
+            # What no packaged detector is for is abstained, by any of them.
+            name = "mr" if modality == "MR" else "ct"
+        if name not in self._detectors:
+            self._detectors[name] = tamperscan.load_detector(name, head=self._head)
+        return self._detectors[name]
 
     def _print(self, files: ReportFiles) -> None:
         if self._as_json:

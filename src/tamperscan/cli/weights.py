@@ -118,6 +118,9 @@ def _facts(opened: Weights) -> list[tuple[str, str]]:
 def _kind(card: Card) -> str:
     if card.kind == "published":
         return f"published network, asked at the first of {card.timesteps} levels of the {card.schedule} schedule"
+    if card.levels_of_range:
+        parts = ", ".join(f"{level:g}" for level in card.levels_of_range)
+        return f"low-noise predictor, asked at {parts} of the scan's range"
     levels = ", ".join(f"{level:g}" for level in card.levels_hu) or "no"
     return f"low-noise predictor, asked at {levels} HU"
 
@@ -146,4 +149,7 @@ def _calibration(facts: dict[str, Any]) -> str:
     patients = facts.get("patients")
     if not patients:
         return "no: gives scores, but no p-values and no verdicts"
+    parts = facts.get("parts")
+    if parts:
+        return f"on {parts} parts of authentic scans of {patients} patients; smallest p-value {1 / (parts + 1):.3g}"
     return f"on {patients} authentic patients; smallest p-value {1 / (patients + 1):.3g}"

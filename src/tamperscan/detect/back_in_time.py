@@ -21,7 +21,7 @@ from tamperscan.diffusion.reverse_step import back_in_time
 from tamperscan.diffusion.schedule import NoiseSchedule, noise_schedule
 from tamperscan.diffusion.weights import Card, Weights
 from tamperscan.scan.volume import Scan
-from tamperscan.scan.windows import PUBLISHED_CT, IntensityWindow
+from tamperscan.scan.windows import PUBLISHED_CT, IntensityWindow, signal_window
 
 PATCH_PX = {"CT": 96, "MR": 128}
 # Patches that are predicted in one call: enough to fill the cores, few enough to stay small in memory.
@@ -143,7 +143,7 @@ class BackInTime:
         """Return the published window; MR images are scaled by their own range."""
         if self.card.modality == "CT":
             return PUBLISHED_CT
-        return IntensityWindow(0.0, max(1.0, float(np.percentile(images, 99.9))))
+        return signal_window(images)
 
     def _predict(
         self, patches: NDArray[np.float32], x0: NDArray[np.float32], window: IntensityWindow

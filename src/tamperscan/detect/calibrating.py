@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamperscan.detect.calibration import calibrate
-from tamperscan.detect.detector import CALIBRATION_FILE, TYPICALITY_FILE, reasons_to_abstain
+from tamperscan.detect.acquisition import Acquisition, measure_acquisition
+from tamperscan.detect.calibration import Calibration, calibration_file
+from tamperscan.detect.detector import slice_scores
+from tamperscan.detect.ground import off_ground, reasons_to_abstain
+from tamperscan.detect.heads import COMBINATION_FILE, HEADS, TYPICALITY_FILE, Combination, Head, HeadName, heads_in
 from tamperscan.detect.measure import SliceMeter
+from tamperscan.detect.pooling import pool_slices
+from tamperscan.detect.robust_calibration import ScoredScan, SetAside, calibrate_robustly
+from tamperscan.detect.self_forged import SelfForgedNetwork, read_facts
 from tamperscan.detect.statistics import WindowStatistics
-from tamperscan.detect.typicality import Typicality, evidence, fit_typicality
+from tamperscan.detect.typicality import Typicality, fit_typicality
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.weights import Card, Weights, write_card
 from tamperscan.errors import TrainingError
 from tamperscan.scan.volume import Scan
 
+Scored = dict[str, list[ScoredScan]]
+
 _LEAST_PATIENTS = 5
+# Beyond so many patients, several at a time are left out: fitting once a patient would take hours.
+_MOST_FITS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,19 +47,30 @@ class MeasuredScan:
         Measurements of the slices that hold lung and were measured.
     spacing_mm
         Distance along (slice, row, column) between those slices' voxels.
+    acquisition
+        What its pixels say of how it was made; None if nobody asked.
+    odds
+        Log-odds of the same slices' places by the members of a self-forged head; empty without one.
     """
 
     name: str
     slices: tuple[WindowStatistics, ...]
     spacing_mm: tuple[float, float, float]
+    acquisition: Acquisition | None = None
+    odds: tuple[NDArray[np.float32], ...] = ()
 
 
 def measure_scan(meter: SliceMeter, scan: Scan) -> MeasuredScan:
     """Measure all slices of a scan: screening takes the maximum over all of them, and so must calibration."""
     pixel_mm = (scan.spacing_mm[1], scan.spacing_mm[2])
-    measured = (meter.measure(image, pixel_mm) for image in scan.voxels)
-    slices = tuple(each.statistics for each in measured if each is not None)
-    return MeasuredScan(scan.name, slices, scan.spacing_mm)
+    own = meter.of(scan)
+    slices, odds = [], []
+    for image in scan.voxels:
+        measured = own.measure(image, pixel_mm)
+        if measured is not None:
+            slices.append(measured.statistics)
+            odds += [] if measured.odds is None else [measured.odds]
+    return MeasuredScan(scan.name, tuple(slices), scan.spacing_mm, odds=tuple(odds))
 
 
 def calibrate_weights(
@@ -58,11 +79,13 @@ def calibrate_weights(
     out: Path,
     *,
     on_scan: Callable[[str, str], None] = lambda name, outcome: None,
+    on_set_aside: Callable[[SetAside], None] = lambda patient: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Weights:
     """Write a calibrated detector.
 
-    Each patient is scored by a typicality that was fitted without it (leave one patient out); the detector gets the
-    one fitted on all.
+    Each patient is scored by a typicality that was fitted without it; the detector gets the one fitted on all. Patients
+    who score far above the others might be tampered with: they are set aside, and the rest is learned from anew.
 
     Parameters
     ----------
@@ -74,6 +97,10 @@ def calibrate_weights(
         Folder of the detector; made if missing.
     on_scan
         Called with each scan's name and what came of it.
+    on_set_aside
+        Called with each patient who was set aside.
+    progress
+        Called with (patients scored, patients in all).
 
     Raises
     ------
@@ -86,27 +113,113 @@ def calibrate_weights(
             f"{len(patients)} patients with measurable lungs are too few to calibrate on: at least {_LEAST_PATIENTS}"
             " are needed, and 19 for an alarm rate of 0.05. Give more authentic scans."
         )
-    scores = [_scores_left_out(patients, left_out) for left_out in patients]
-    calibration = calibrate(scores)
-    typicality = fit_typicality([_slices(measured) for measured in patients.values()])
+    made = _calibrate_heads(weights, patients, progress)
+    aside = {each.patient: each for own in made.values() for each in own.aside}
+    for patient in aside.values():
+        on_set_aside(patient)
+    kept = {name: measured for name, measured in patients.items() if name not in aside}
     out.mkdir(parents=True, exist_ok=True)
-    _write_json(out / TYPICALITY_FILE, typicality.as_dict())
-    _write_json(out / CALIBRATION_FILE, calibration.as_dict())
-    names = [name for name in weights.card.files if name not in (TYPICALITY_FILE, CALIBRATION_FILE)]
+    _write_json(out / TYPICALITY_FILE, fit_typicality([_slices(measured) for measured in kept.values()]).as_dict())
+    for head, own in made.items():
+        _write_json(out / calibration_file(head), own.calibration.as_dict())
+        if own.combination is not None:
+            _write_json(out / COMBINATION_FILE, own.combination.as_dict())
+    made_here = _files_made(made)
+    names = [name for name in weights.card.files if name not in _files_made(HEADS)]
     for name in names:
         if (out / name).resolve() != (weights.folder / name).resolve():
             shutil.copyfile(weights.folder / name, out / name)
-    return write_card(out, _calibrated_card(weights.card, names, patients))
+    return write_card(out, _calibrated_card(weights.card, [*names, *made_here], kept, list(aside.values())))
+
+
+@dataclass(frozen=True, eq=False)
+class _CalibratedHead:
+    calibration: Calibration
+    aside: tuple[SetAside, ...]
+    combination: Combination | None = None
+
+
+def _calibrate_heads(
+    weights: Weights, patients: Mapping[str, Sequence[MeasuredScan]], progress: Callable[[int, int], None]
+) -> dict[HeadName, _CalibratedHead]:
+    """Calibrate each head by patients that had no say in it."""
+    made: dict[HeadName, _CalibratedHead] = {}
+    facts = read_facts(weights) if len(heads_in(weights)) > 1 else None
+    for name in heads_in(weights):
+        combination = None
+        if name == "combined":
+            spreads = [made[each].calibration.slice_spread for each in ("typicality", "self-forged")]
+            combination = Combination(*spreads)
+
+        def score(kept: Sequence[str], name: HeadName = name, combination: Combination | None = combination) -> Scored:
+            def head_for(patient: str, typicality: Typicality) -> Head:
+                unseen = None if facts is None else facts.members_without(patient)
+                return Head(name, typicality, unseen, combination)
+
+            return score_patients(patients, kept, head_for, progress=progress)
+
+        made[name] = _CalibratedHead(*calibrate_robustly(list(patients), score), combination)
+    return made
+
+
+def _files_made(heads: Iterable[HeadName]) -> list[str]:
+    """Name the files that calibrating these heads writes."""
+    names = [TYPICALITY_FILE, *(calibration_file(head) for head in heads)]
+    return [*names, COMBINATION_FILE] if "combined" in heads else names
+
+
+def score_patients(
+    patients: Mapping[str, Sequence[MeasuredScan]],
+    learned_from: Sequence[str],
+    head_for: Callable[[str, Typicality], Head],
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, list[ScoredScan]]:
+    """Score every patient by a typicality that was fitted without it.
+
+    Parameters
+    ----------
+    patients
+        The measured scans of each patient.
+    learned_from
+        Patients that may be fitted on; the others are scored only.
+    head_for
+        Makes the head that scores a patient, of that typicality.
+    progress
+        Called with (patients scored, patients in all).
+    """
+    scored: dict[str, list[ScoredScan]] = {}
+    for left_out in _groups(list(patients), _MOST_FITS):
+        others = [_slices(patients[name]) for name in learned_from if name not in left_out]
+        typicality = fit_typicality(others)
+        for name in left_out:
+            scored[name] = [_scored(scan, head_for(name, typicality)) for scan in patients[name]]
+        progress(len(scored), len(patients))
+    return scored
+
+
+def scores_of(scan: MeasuredScan, head: Head) -> NDArray[np.float64]:
+    """Return the highest suspicion of each measured slice, as screening does."""
+    pixel_mm = (scan.spacing_mm[1], scan.spacing_mm[2])
+    odds: Sequence[NDArray[np.float32] | None] = scan.odds or (None,) * len(scan.slices)
+    places = [
+        head.evidence(statistics, own, pixel_mm).suspicion for statistics, own in zip(scan.slices, odds, strict=True)
+    ]
+    return slice_scores(pool_slices(np.stack(places), scan.spacing_mm[0]))
 
 
 def _measure_all(
     weights: Weights, scans: Iterable[tuple[str, Scan]], on_scan: Callable[[str, str], None]
 ) -> dict[str, list[MeasuredScan]]:
-    meter = SliceMeter(NoisePredictor(weights), weights.card)
+    network = SelfForgedNetwork(weights) if len(heads_in(weights)) > 1 else None
+    meter = SliceMeter(NoisePredictor(weights), weights.card, network)
     patients: dict[str, list[MeasuredScan]] = {}
     for patient, scan in scans:
         reasons = reasons_to_abstain(scan, weights.card)
-        measured = None if reasons else measure_scan(meter, scan)
+        acquisition = None if reasons else measure_acquisition(scan)
+        if acquisition is not None:
+            reasons = off_ground(acquisition, ())
+        measured = None if reasons else replace(measure_scan(meter, scan), acquisition=acquisition)
         if measured is None or not measured.slices:
             on_scan(scan.name, " ".join(reasons) or "no lung")
             continue
@@ -115,24 +228,25 @@ def _measure_all(
     return patients
 
 
-def _scores_left_out(patients: dict[str, list[MeasuredScan]], left_out: str) -> list[tuple[NDArray[np.float64], float]]:
-    others = [_slices(measured) for patient, measured in patients.items() if patient != left_out]
-    typicality = fit_typicality(others)
-    return [(slice_scores(scan, typicality), scan.spacing_mm[0]) for scan in patients[left_out]]
+def _groups(names: list[str], most: int) -> list[list[str]]:
+    """Divide names into at most so many groups, each of one while that is enough."""
+    count = min(len(names), most)
+    return [names[number::count] for number in range(count)]
 
 
-def slice_scores(scan: MeasuredScan, typicality: Typicality) -> NDArray[np.float64]:
-    """Return the highest suspicion of each measured slice."""
-    pixel_mm = (scan.spacing_mm[1], scan.spacing_mm[2])
-    maps = (evidence(statistics, typicality, pixel_mm).suspicion for statistics in scan.slices)
-    return np.array([float(np.nanmax(each)) if np.isfinite(each).any() else np.nan for each in maps])
+def _scored(scan: MeasuredScan, head: Head) -> ScoredScan:
+    if scan.acquisition is None:
+        raise ValueError(f"{scan.name}: its acquisition was not measured")
+    return ScoredScan(scan.name, scores_of(scan, head), scan.spacing_mm[0], scan.acquisition)
 
 
-def _slices(scans: list[MeasuredScan]) -> list[WindowStatistics]:
+def _slices(scans: Sequence[MeasuredScan]) -> list[WindowStatistics]:
     return [statistics for scan in scans for statistics in scan.slices]
 
 
-def _calibrated_card(card: Card, names: list[str], patients: dict[str, list[MeasuredScan]]) -> Card:
+def _calibrated_card(
+    card: Card, names: list[str], patients: Mapping[str, Sequence[MeasuredScan]], aside: Sequence[SetAside]
+) -> Card:
     facts: dict[str, Any] = {
         "patients": len(patients),
         "scans": [
@@ -140,8 +254,9 @@ def _calibrated_card(card: Card, names: list[str], patients: dict[str, list[Meas
             for patient, measured in patients.items()
             for scan in measured
         ],
+        "set_aside": [{"patient": each.patient, "name": each.scan} for each in aside],
     }
-    files = dict.fromkeys([*names, TYPICALITY_FILE, CALIBRATION_FILE], "")
+    files = dict.fromkeys(names, "")
     return card.model_copy(update={"files": files, "calibration": facts})
 
 

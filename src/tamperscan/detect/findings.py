@@ -11,7 +11,7 @@ from scipy import ndimage
 MOST_FINDINGS = 10
 # Tampering replaces a cube of about 32 mm; two peaks nearer than this are one place.
 MERGE_MM = 25.0
-# A finding reaches as far as the suspicion stays above this part of its peak.
+# A finding reaches as far as the suspicion stays above this part of its peak's height over the scan's middle.
 _EXTENT_SHARE = 0.6
 
 
@@ -58,6 +58,7 @@ def find_peaks(
     # The slope of a wide peak beyond the merging distance is no peak of its own.
     remaining = np.where(values == ndimage.maximum_filter(values, size=3), values, -np.inf)
     peaks: list[Peak] = []
+    middle = float(np.median(suspicion[np.isfinite(suspicion)])) if np.isfinite(suspicion).any() else 0.0
     while len(peaks) < most:
         index = int(np.argmax(remaining))
         centre = tuple(int(i) for i in np.unravel_index(index, remaining.shape))
@@ -65,7 +66,7 @@ def find_peaks(
         if not score > threshold:
             break
         here = (centre[0], centre[1], centre[2])
-        peaks.append(_with_extent(suspicion, here, score, spacing_mm))
+        peaks.append(_with_extent(suspicion, here, score, middle, spacing_mm))
         remaining[_ball(remaining.shape, here, spacing_mm)] = -np.inf
     return peaks
 
@@ -74,10 +75,11 @@ def _with_extent(
     suspicion: NDArray[np.float32],
     centre: tuple[int, int, int],
     score: float,
+    middle: float,
     spacing_mm: tuple[float, float, float],
 ) -> Peak:
     """Grow the peak over its connected neighbourhood, not further than the merging distance."""
-    level = _EXTENT_SHARE * score
+    level = middle + _EXTENT_SHARE * (score - middle)
     corner = [slice(max(0, c - r), c + r + 1) for c, r in zip(centre, _reach(spacing_mm), strict=True)]
     block = np.nan_to_num(suspicion[tuple(corner)], nan=-np.inf) >= level
     labels, _ = ndimage.label(block)

@@ -10,19 +10,25 @@ from tamperscan.detect.detector import Detector
 from tamperscan.diffusion.weights import open_weights
 from tamperscan.errors import WeightsError
 
-PACKAGED = ("ct",)
+PACKAGED = ("ct", "mr")
 PUBLISHED = "published"
 
 
-def load_detector(name: str | Path = "ct", *, threads: int | None = None) -> Detector | BackInTime:
+def load_detector(
+    name: str | Path = "ct", *, head: str | None = None, threads: int | None = None
+) -> Detector | BackInTime:
     """Load a detector; nothing is downloaded.
 
     Parameters
     ----------
     name
-        ``"ct"`` for the packaged weights, ``"published"`` for the published score with the packaged predictor, or a
-        folder of your own: one made by ``tamperscan calibrate`` gives a `Detector`, one made by ``tamperscan weights
-        import`` a `BackInTime`.
+        ``"ct"`` or ``"mr"`` for the packaged weights, ``"published"`` for the published score with the packaged
+        predictor for CT, or a folder of your own: one made by ``tamperscan calibrate`` gives a `Detector`, one made by
+        ``tamperscan weights import`` a `BackInTime`.
+    head
+        How a `Detector` judges: ``"typicality"`` (of authentic noise; knows nothing of tampering), ``"self-forged"`` (a
+        network that was shown forgeries made of authentic scans) or ``"combined"``; None for the strongest that it
+        has, which for the packaged CT is ``"combined"``. The published score has none.
     threads
         CPU threads; None for all that this process may use.
 
@@ -32,15 +38,21 @@ def load_detector(name: str | Path = "ct", *, threads: int | None = None) -> Det
         If there is no such detector, or its files are missing, altered or not calibrated.
     """
     if name == PUBLISHED:
+        _refuse(head, PUBLISHED)
         return BackInTime(open_weights(weights_path("ct")), threads=threads)
     if name in PACKAGED:
-        return Detector(open_weights(weights_path(str(name))), threads=threads)
+        return Detector(open_weights(weights_path(str(name))), head=head, threads=threads)
     folder = Path(name)
     if not folder.is_dir():
         known = ", ".join((*PACKAGED, PUBLISHED))
-        hint = " There are no weights for MR yet." if str(name).lower() in ("mr", "mri") else ""
-        raise WeightsError(f"{name}: no detector of this name and no folder. Packaged are: {known}.{hint}")
+        raise WeightsError(f"{name}: no detector of this name and no folder. Packaged are: {known}.")
     weights = open_weights(folder)
     if weights.card.kind == "published":
+        _refuse(head, str(name))
         return BackInTime(weights, threads=threads)
-    return Detector(weights, threads=threads)
+    return Detector(weights, head=head, threads=threads)
+
+
+def _refuse(head: str | None, name: str) -> None:
+    if head is not None:
+        raise WeightsError(f"{name}: the published score has no heads. Leave the head '{head}' out.")

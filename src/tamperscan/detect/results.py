@@ -80,7 +80,8 @@ class Screening:
     reasons
         Why the verdict is what it is, one sentence each; always filled where the detector abstained.
     score
-        Largest evidence in the scan, corrected for the number of slices; NaN where the detector abstained.
+        Largest evidence in the scan, corrected for the number of slices; NaN where nothing was measured. Where the
+        detector abstained after measuring, the score is there to look at and not to judge by.
     p_value
         Chance of such a score on an authentic scan, None where the detector abstained.
     alarm_rate

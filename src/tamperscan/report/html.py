@@ -12,11 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from tamperscan.report.schema import FindingFacts, ScreeningDocument
 from tamperscan.report.wording import (
-    LIMITS,
     RESEARCH_USE,
     calibration_scores,
     headline,
     is_alarming,
+    limits_of,
     measured_slices,
     p_in_words,
     score_in_words,
@@ -57,7 +57,7 @@ def render_html(document: ScreeningDocument, pictures: Mapping[str, bytes] | Non
         document=document,
         headline=headline(document),
         research_use=RESEARCH_USE,
-        limits=LIMITS,
+        limits=limits_of(document.scan.modality),
         findings=_finding_views(document, uris),
         slices_picture=uris.get(document.files.slices or "", ""),
         comparison_picture=uris.get(document.files.comparison or "", ""),

@@ -6,21 +6,28 @@ nothing of causes or people, and "nothing found" never turns into "authentic".
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from tamperscan.report.schema import ScreeningDocument
 
 RESEARCH_USE = "Research use only. Not a medical device. Not for diagnosis."
+_BUILT_FOR = {
+    "CT": "The detector was built for, and measured on, tampering of the lungs as generative networks such as "
+    "CT-GAN do it: a nodule put in or taken out. It looks where it says it looked, and says nothing of the "
+    "rest of the body, of changed headers, or of a scan that was swapped for another person's.",
+    "MR": "The detector stands on MR of a few patients, as its model card tells, and was measured on simple forgeries, "
+    "most of which it does not find. It looks at the body where the signal stands out of the noise, and says "
+    "nothing of changed headers, or of a scan that was swapped for another person's.",
+}
 LIMITS = (
     "A result that is clear does not mean that the scan is authentic. It means that nothing was found that "
     "this detector measures.",
     "An alarm does not mean that the scan was altered. A fraction of authentic scans, the alarm rate stated "
     "above, raises one; unusual scanners, doses, implants and motion make it more likely. Compare the scan "
     "with the copy on the scanner or in the first archive, and have an expert look at the place.",
-    "The detector was built for, and measured on, tampering of the lungs as generative networks such as "
-    "CT-GAN do it: a nodule put in or taken out. It looks where it says it looked, and says nothing of the "
-    "rest of the body, of changed headers, or of a scan that was swapped for another person's.",
+    _BUILT_FOR["CT"],
     "Whatever rewrites all pixels hides traces: lossy compression, resampling, smoothing and added noise.",
     "A score says how unusual a place is. It says neither how it came to be so nor who had a part in it.",
 )
@@ -32,6 +39,11 @@ NEXT_STEPS = {
     "reconstruction, the whole series, files without lossy compression), screen it again; otherwise have it "
     "looked at by other means.",
 }
+
+
+def limits_of(modality: str) -> tuple[str, ...]:
+    """Return what a reader of a report on a scan of this modality must know."""
+    return tuple(_BUILT_FOR.get(modality, limit) if limit == _BUILT_FOR["CT"] else limit for limit in LIMITS)
 
 
 @dataclass(frozen=True)
@@ -61,12 +73,34 @@ class Headline:
 
 def headline(document: ScreeningDocument) -> Headline:
     """Say a document's verdict in plain words."""
+    if document.verdict == "clear" and no_alarm_possible(document):
+        return _undecided(document)
     word, sentence = {
         "suspicious": ("Suspicious", _suspicious_sentence(document)),
         "clear": ("Nothing found", "Nothing was found that differs from what authentic scans look like."),
         "abstained": ("Not judged", "This scan could not be judged, so nothing is said about it."),
     }[document.verdict]
     return Headline(document.verdict, word, sentence, chance_sentence(document), NEXT_STEPS[document.verdict])
+
+
+def no_alarm_possible(document: ScreeningDocument) -> bool:
+    """Whether so few authentic scans were compared that no scan at all could be called suspicious."""
+    count = len(calibration_scores(document))
+    return bool(count) and document.alarm_rate < 1.0 / (count + 1) - 1e-12
+
+
+def _undecided(document: ScreeningDocument) -> Headline:
+    count = len(calibration_scores(document))
+    least = math.ceil(1000.0 / (count + 1)) / 1000.0
+    return Headline(
+        "clear",
+        "No alarm possible",
+        f"With {count} authentic scans for comparison nothing can be called suspicious at an alarm rate of"
+        f" {document.alarm_rate:g}, so this result says nothing.",
+        chance_sentence(document),
+        f"Screen again with an alarm rate of at least {least:g}, or calibrate on more patients."
+        " It does not show that the scan is authentic.",
+    )
 
 
 def _suspicious_sentence(document: ScreeningDocument) -> str:
