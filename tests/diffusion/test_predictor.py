@@ -3,9 +3,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tamperscan.data import packaged_weights, sample_path, weights_path
 from tamperscan.diffusion.predictor import NoisePredictor
-from tamperscan.diffusion.weights import NETWORK_FILE, Card, write_card
+from tamperscan.diffusion.weights import NETWORK_FILE, Card, open_weights, write_card
 from tamperscan.errors import WeightsError
+from tamperscan.scan import IntensityWindow, read_scan
 
 
 def save_network(folder):
@@ -76,3 +78,20 @@ def test_file_that_is_no_network(tmp_path):
     (tmp_path / NETWORK_FILE).write_bytes(b"no network")
     with pytest.raises(WeightsError, match=r"network\.onnx: can't be run .*Make the weights anew"):
         NoisePredictor(weights_in(tmp_path))
+
+
+@pytest.mark.skipif("ct" not in packaged_weights(), reason="no packaged weights")
+@pytest.mark.parametrize("corner", [(160, 112), (216, 280)])
+def test_packaged_network_is_strictly_local(corner):
+    """A tile gives what the whole slice gives, but for the 56 pixels at its border that the network sees beyond."""
+    weights = open_weights(weights_path("ct"))
+    window = IntensityWindow(*weights.card.window)
+    image = window.to_model(read_scan(sample_path()).voxels[0])
+    levels = np.array(weights.card.levels_hu, np.float32) / window.units_per_model_unit
+    predictor = NoisePredictor(weights, threads=1)
+    rows, columns = (slice(start, start + 144) for start in corner)
+    inner = slice(56, -56)
+    tile = predictor.predict(image[rows, columns], levels)[:, inner, inner]
+    whole = predictor.predict(image, levels)[:, rows, columns][:, inner, inner]
+    np.testing.assert_allclose(tile, whole, atol=1e-4, rtol=0)
+    assert np.abs(whole).max() > 0.01

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tamperscan.bench.labels import KINDS, Kind
+from tamperscan.bench.labels import FOLDS, KINDS, Kind
 from tamperscan.bench.metrics import Estimate, auc_estimate, mean_estimate, share_estimate, threshold_at
 from tamperscan.bench.places import HIT_MM
 from tamperscan.bench.slices import SliceOutcome, TamperedOutcome
@@ -17,6 +17,7 @@ from tamperscan.detect.calibration import Calibration
 FALSE_ALARMS = (0.01, 0.05)
 FINDING_P = 0.05
 HALVES = ("all", "development", "reserved")
+FOLD_NAMES = tuple(f"fold {number}" for number in range(FOLDS))
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,16 @@ class GroupResult:
     kind
         ``"FB"`` or ``"FM"``.
     half
-        ``"all"``, ``"development"`` or ``"reserved"``.
+        ``"all"``, ``"development"``, ``"reserved"`` or one of `FOLD_NAMES`.
     slices, scans, measured
         Tampered slices, the scans that they are of, and the slices that had a score.
     auc
         Per slice, place not given.
     true_positives
         Share of the slices above each threshold, in the order of `FALSE_ALARMS`.
-    localised
-        Share of the slices whose peak lies within 16 mm of the label.
+    localised, localised_any
+        Share of the slices whose peak lies within 16 mm of the label, or of any place of the scan whose tampering
+        reaches the slice.
     within
         Mean share of a slice's untampered places with less suspicion than the tampered one.
     control
@@ -82,6 +84,7 @@ class GroupResult:
     auc: Estimate
     true_positives: tuple[Estimate, ...]
     localised: Estimate
+    localised_any: Estimate
     within: Estimate
     control: Estimate
     placed: Estimate
@@ -175,7 +178,7 @@ def evaluate(
     """
     negatives = [outcome for outcome in authentic if outcome.measured]
     thresholds = _thresholds(subject.calibration, negatives)
-    wanted = [(kind, half) for half in HALVES for kind in KINDS]
+    wanted = [(kind, half) for half in (*HALVES, *FOLD_NAMES) for kind in KINDS]
     groups = []
     for done, (kind, half) in enumerate(wanted, start=1):
         chosen = [outcome for outcome in tampered if outcome.label.kind == kind and _in_half(outcome, half)]
@@ -201,6 +204,8 @@ def evaluate(
 
 
 def _in_half(outcome: TamperedOutcome, half: str) -> bool:
+    if half in FOLD_NAMES:
+        return outcome.label.fold == FOLD_NAMES.index(half)
     return half == "all" or outcome.label.development == (half == "development")
 
 
@@ -243,6 +248,7 @@ def _group(
         auc=compare(slices, lambda one: one.score),
         true_positives=tuple(share([one.score > limit.score for one in slices]) for limit in thresholds),
         localised=share([outcome.peak_mm <= HIT_MM for outcome in measured]),
+        localised_any=share([outcome.any_mm <= HIT_MM for outcome in measured]),
         within=mean_estimate([outcome.within for outcome in measured], _groups(slices)),
         control=compare(slices, lambda one: one.rest),
         placed=compare(everything, lambda one: one.placed),

@@ -11,6 +11,7 @@ from typing import Literal, cast, get_args
 from tamperscan.errors import ScanError
 
 LABELS_FILE = "labels.csv"
+FOLDS = 5
 COLUMNS = ("file", "type", "scan", "slice", "x", "y")
 
 Kind = Literal["FB", "FM"]
@@ -46,6 +47,11 @@ class Label:
     def development(self) -> bool:
         """Whether the scan is of the half that was looked at while the statistics were chosen."""
         return is_development(self.scan)
+
+    @property
+    def fold(self) -> int:
+        """Which of `FOLDS` parts the scan is of, by the hash of its name."""
+        return int(hashlib.sha256(self.scan.encode()).hexdigest(), 16) // 2 % FOLDS
 
 
 def is_development(scan: str) -> bool:

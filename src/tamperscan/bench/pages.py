@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tamperscan.bench.authentic import AuthenticResult, SeenEffect
-from tamperscan.bench.ctgan import FALSE_ALARMS, HALVES, CtganResult, GroupResult, Threshold
+from tamperscan.bench.authentic_tables import alarms_table, scanners_table, scans_table
+from tamperscan.bench.ctgan import FALSE_ALARMS, FOLD_NAMES, HALVES, CtganResult, GroupResult, Threshold
 from tamperscan.bench.document import Provenance
-from tamperscan.bench.labels import KINDS
+from tamperscan.bench.labels import FOLDS, KINDS
 from tamperscan.bench.metrics import ROUNDS
 from tamperscan.bench.speed import SpeedResult
 from tamperscan.bench.tables import estimate, number, paragraph, per_cent, table
@@ -28,6 +29,8 @@ def ctgan_page(result: CtganResult, origin: Provenance) -> str:
         _reasons("Why slices, tampered and authentic together, have no score:", result.left_out),
         _honesty(),
         *(_half(result, half) for half in HALVES),
+        "### Five folds",
+        _folds(result),
         "### Place given, as in the paper",
         _placed(result),
         "### Thresholds and false alarms",
@@ -44,8 +47,11 @@ def authentic_page(result: AuthenticResult, origin: Provenance) -> str:
         "## False alarms on authentic scans",
         _authentic_head(result, origin),
         _warning(result.not_held_out),
-        _alarms(result),
-        _scans(result),
+        alarms_table(result),
+        "### By scanner",
+        scanners_table(result.scans),
+        "### Scan by scan",
+        scans_table(result.scans),
         _reasons("Why it abstained:", Counter(outcome.reason for outcome in result.scans if outcome.reason)),
         _seen(result.seen) if result.seen else "",
     ]
@@ -120,6 +126,7 @@ def _measured(groups: Sequence[GroupResult], thresholds: Sequence[Threshold]) ->
         *rows,
         *rates,
         ("peak within 16 mm", [estimate(group.localised) for group in groups]),
+        ("peak within 16 mm of any tampering in the slice", [estimate(group.localised_any) for group in groups]),
         ("AUC within the slice", [estimate(group.within) for group in groups]),
         ("control: AUC of the untouched rest", [estimate(group.control) for group in groups]),
         ("slices with a finding at p ≤ 0.05", [estimate(group.flagged_slices) for group in groups]),
@@ -129,11 +136,35 @@ def _measured(groups: Sequence[GroupResult], thresholds: Sequence[Threshold]) ->
     ]
 
 
+def _folds(result: CtganResult) -> str:
+    """Show how much the figures vary from one fifth of the scans to the next."""
+    folds = [group for group in result.groups if group.half in FOLD_NAMES]
+    head = ["fold", "tampering", "slices (scans)", "AUC per slice", "AUC within the slice", "TPR at 5 %", "peak"]
+    rows = [
+        [
+            group.half.removeprefix("fold "),
+            KINDS[group.kind],
+            f"{group.slices} ({group.scans})",
+            number(group.auc.value),
+            number(group.within.value),
+            number(group.true_positives[-1].value) if group.true_positives else "-",
+            number(group.localised.value),
+        ]
+        for group in folds
+    ]
+    words = paragraph(
+        f"The scans in {FOLDS} folds by the SHA-256 of their names. Nothing is fitted to any of them, so the folds",
+        "show only how much the figures vary.",
+    )
+    return f"{words}\n\n{table(head, rows)}"
+
+
 def _placed(result: CtganResult) -> str:
     head = ["scans", "tampering", "this detector, AUC", f"published score, AUC ({result.reference})"]
     rows = [
         [group.half, f"{KINDS[group.kind]} ({group.kind})", estimate(group.placed), estimate(group.reference)]
         for group in result.groups
+        if group.half in HALVES
     ]
     unplaced = sum(group.unplaced for group in result.groups if group.half == "all")
     words = paragraph(
@@ -197,35 +228,6 @@ def _authentic_head(result: AuthenticResult, origin: Provenance) -> str:
         f"{result.calibration_patients} patients. {len(result.scans)} whole scans of {patients} patients that nothing",
         f"was trained or calibrated on; {abstained} abstained.",
     )
-
-
-def _alarms(result: AuthenticResult) -> str:
-    head = ["p-value at most", "alarms", "share of scans", "share, patients counting alike"]
-    rows = [
-        [str(one.level), f"{one.alarms} of {one.scans}", estimate(one.by_scan), estimate(one.by_patient)]
-        for one in result.false_alarms
-    ]
-    words = paragraph(
-        "By scan with a binomial (Wilson) interval as if all scans were independent, which those of a patient are not;",
-        "by patient with a bootstrap interval.",
-    )
-    return f"{table(head, rows)}\n\n{words}"
-
-
-def _scans(result: AuthenticResult) -> str:
-    head = ["scan", "scanner and kernel", "slices", "slice mm", "verdict", "p-value"]
-    rows = [
-        [
-            outcome.name,
-            outcome.scanner,
-            str(outcome.slices),
-            number(outcome.slice_mm),
-            outcome.verdict,
-            "–" if outcome.p_value is None else number(outcome.p_value, 3),
-        ]
-        for outcome in sorted(result.scans, key=lambda outcome: outcome.p_value if outcome.p_value is not None else 2.0)
-    ]
-    return table(head, rows)
 
 
 def _seen(seen: SeenEffect) -> str:

@@ -26,8 +26,8 @@ from tamperscan.scan import Scan, read_scan
 VERSION: Final = 1
 """Raised where places are chosen in another way, so that older forgeries are not taken for new ones."""
 
-# What some methods can do at all; the others do both.
-_ABLE: Final[Mapping[str, tuple[str, ...]]] = {"smooth": ("remove",), "nodule": ("inject",)}
+ABLE: Final[Mapping[str, tuple[Action, ...]]] = {"smooth": ("remove",), "nodule": ("inject",)}
+"""What some methods can do at all; the others do both."""
 
 Report = Callable[[int, int], None]
 
@@ -175,7 +175,7 @@ def orders_of(
         planar, files = facts[case.name].planar, fingerprint(case.scan)
         for action in ACTIONS:
             for seed in range(plan.seed, plan.seed + (1 if planar else plan.preset.places)):
-                for method in (one for one in methods if action in _ABLE.get(one.name, ACTIONS)):
+                for method in (one for one in methods if action in ABLE.get(one.name, ACTIONS)):
                     folder = folders[method.name]
                     key = hash_of(VERSION, files, folder.name, action, seed)
                     yield Order(case, method, action, seed, folder, key, planar)

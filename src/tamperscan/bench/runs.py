@@ -15,11 +15,12 @@ from tamperscan.bench.subjects import (
     CTGAN_FOLDER,
     calibration_of,
     held_out_patients,
+    load_headed,
     load_reference,
     made_of,
+    name_with_head,
 )
 from tamperscan.detect.detector import Detector
-from tamperscan.detect.load import load_detector
 from tamperscan.detect.training import find_patients
 from tamperscan.errors import ScanError, WeightsError
 from tamperscan.scan import Scan
@@ -39,6 +40,8 @@ class Request:
         A packaged detector or a folder.
     reference
         The weights that the published score is taken with; the detector's own if None.
+    head
+        One of the detector's heads; None for its strongest.
     split
         JSON file of part to globs below ``ct/``.
     step
@@ -51,6 +54,7 @@ class Request:
     detector: str
     split: Path
     reference: str | None = None
+    head: str | None = None
     step: Step = lambda name: lambda done, total: None
     on_error: Callable[[ScanError], None] = lambda error: None
 
@@ -64,7 +68,7 @@ def run_ctgan(request: Request) -> CtganResult:
         If the slices, the detector or the split can't be read.
     """
     labels = read_labels(request.data / CTGAN_FOLDER)
-    detector = load_detector(request.detector)
+    detector = load_headed(request.detector, request.head)
     reference = load_reference(request.reference or request.detector)
     used = _Names(request, detector.card.modality)
     tampered = measure_tampered(
@@ -74,7 +78,7 @@ def run_ctgan(request: Request) -> CtganResult:
     if not any(outcome.measured for outcome in authentic):
         raise ScanError(request.data / CT_FOLDER, "holds no authentic test slice with lungs", "Give the right split")
     subject = Subject(
-        detector=detector.name,
+        detector=name_with_head(detector),
         reference=reference.name,
         weights_sha256=detector.weights.sha256,
         calibration=calibration_of(detector),
@@ -98,7 +102,7 @@ def run_authentic(request: Request, *, seen: bool = True) -> AuthenticResult:
     ScanError, WeightsError, TrainingError
         If the scans, the detector or the split can't be read.
     """
-    detector = load_detector(request.detector)
+    detector = load_headed(request.detector, request.head)
     if not isinstance(detector, Detector):
         raise WeightsError(f"{detector.name}: gives no verdicts, so it has no false alarms. Give a calibrated one.")
     used = _Names(request, detector.card.modality)

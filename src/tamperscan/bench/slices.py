@@ -12,6 +12,7 @@ import numpy as np
 
 from tamperscan.bench.labels import Label
 from tamperscan.bench.places import (
+    HIT_MM,
     Mask,
     Place,
     Spacing,
@@ -100,6 +101,8 @@ class TamperedOutcome:
         What came of the slice.
     peak_mm
         Distance from the label to the highest suspicion, NaN without one.
+    any_mm
+        The same to the nearest of the scan's tampered places whose cube reaches this slice.
     within
         Share of the slice's untampered places with less suspicion than the tampered one.
     """
@@ -107,6 +110,7 @@ class TamperedOutcome:
     label: Label
     slice: SliceOutcome
     peak_mm: float
+    any_mm: float
     within: float
 
 
@@ -125,7 +129,7 @@ def measure_tampered(
         scan = _read_labelled(folder, label)
         # Every tampered place of the scan, whatever its slice: what was replaced reaches over many slices, and how many
         # is not on record. (The label's own place is among them.)
-        others = [(other.row, other.column) for other in labels if other.scan == label.scan]
+        others = [other for other in labels if other.scan == label.scan]
         outcomes.append(_tampered(detector, reference, scan, label, others))
         report(done, len(labels))
     return outcomes
@@ -184,17 +188,19 @@ def _read_labelled(folder: Path, label: Label) -> Scan:
 
 
 def _tampered(
-    detector: Screener, reference: Screener, scan: Scan, label: Label, others: list[Place]
+    detector: Screener, reference: Screener, scan: Scan, label: Label, others: list[Label]
 ) -> TamperedOutcome:
     screening = detector.screen(scan)
     place, spacing = (label.row, label.column), _pixel_mm(scan)
     suspicion, region = screening.suspicion[0], screening.regions[0]
-    rest = far_from(others, region.shape, spacing)
+    rest = far_from([(other.row, other.column) for other in others], region.shape, spacing)
     peak = screening.slices[0].peak
+    reaching = [other for other in others if abs(other.slice - label.slice) * scan.spacing_mm[0] <= HIT_MM]
     return TamperedOutcome(
         label=label,
         slice=_outcome(screening, (label.scan, label.file), rest, _told(detector, reference, scan, place)),
         peak_mm=distance_mm(peak, place, spacing) if peak else math.nan,
+        any_mm=min(distance_mm(peak, (other.row, other.column), spacing) for other in reaching) if peak else math.nan,
         within=rank_within(suspicion, region, place, rest, spacing),
     )
 

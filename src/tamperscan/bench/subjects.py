@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tamperscan.bench.fingerprints import hash_of
 from tamperscan.detect.back_in_time import BackInTime
 from tamperscan.detect.calibration import Calibration
 from tamperscan.detect.detector import Detector
@@ -36,6 +37,27 @@ def load_reference(detector: str | Path, *, threads: int | None = None) -> BackI
     if not Path(detector).is_dir():
         raise WeightsError(f"{detector}: no detector of this name and no folder. Packaged are: {', '.join(PACKAGED)}.")
     return BackInTime(open_weights(Path(detector)), threads=threads)
+
+
+def load_headed(name: str | Path, head: str | None, *, threads: int | None = None) -> Detector | BackInTime:
+    """Load a detector, with one of its heads if one is named.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such detector or head.
+    """
+    return load_detector(name, head=head, threads=threads)
+
+
+def name_with_head(detector: Detector | BackInTime) -> str:
+    """Name a detector and the head that judges; the published score has none."""
+    return f"{detector.name}, head {detector.head}" if isinstance(detector, Detector) else detector.name
+
+
+def detector_key(detector: Detector | BackInTime) -> str:
+    """Name a detector by its weights and its head; a change of its code is not noticed."""
+    return hash_of(name_with_head(detector), detector.weights.sha256)
 
 
 def calibration_of(detector: Detector | BackInTime) -> Calibration | None:

@@ -11,6 +11,10 @@ import typer
 
 from tamperscan.cli.bench_compare import EPILOG, compare, steps
 from tamperscan.cli.bench_explain import explain
+from tamperscan.cli.bench_mr import mr
+from tamperscan.cli.bench_nodules import nodules
+from tamperscan.cli.bench_predictors import predictors
+from tamperscan.cli.bench_volumes import volumes
 from tamperscan.cli.console import Bar, new_app, notices, tell_error
 from tamperscan.cli.default_group import default_group
 
@@ -23,6 +27,9 @@ DataOption = Annotated[
     Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/ and ctgan/ in it.")
 ]
 DetectorOption = Annotated[str, typer.Option("--detector", help='Packaged detector ("ct") or a folder that holds one.')]
+HeadOption = Annotated[
+    str | None, typer.Option("--head", help="Which of the detector's heads; its strongest if not given.")
+]
 SplitOption = Annotated[
     Path, typer.Option("--split", dir_okay=False, help="JSON file of part to globs below ct/; a glob is a patient.")
 ]
@@ -45,6 +52,10 @@ def bench() -> None:
 
 app.command("compare", hidden=True, epilog=EPILOG)(compare)
 app.command("explain", epilog="Example: tamperscan bench explain --data ../shared/data --out runs/explain")(explain)
+app.command("nodules", epilog="Example: tamperscan bench nodules --write docs/results.md")(nodules)
+app.command("volumes", epilog="Example: tamperscan bench volumes --out runs/bench-volumes")(volumes)
+app.command("predictors", epilog="Example: tamperscan bench predictors --write docs/results.md")(predictors)
+app.command("mr", epilog="Example: tamperscan bench mr --left-out runs/mr-first/weights --write docs/results.md")(mr)
 
 
 @app.command(epilog="Example: tamperscan bench ctgan --data ../shared/data --write docs/results.md")
@@ -55,6 +66,7 @@ def ctgan(
         str | None,
         typer.Option("--reference", help="Weights for the published score; the detector's own if not given."),
     ] = None,
+    head: HeadOption = None,
     split: SplitOption = SPLIT,
     write: WriteOption = None,
     as_json: JsonOption = False,
@@ -67,18 +79,19 @@ def ctgan(
     from tamperscan.bench.pages import ctgan_page
     from tamperscan.bench.runs import run_ctgan
 
-    words: list[str | Path] = ["bench", "ctgan", *_options(data, detector, split)]
+    words: list[str | Path] = ["bench", "ctgan", *_options(data, detector, head, split)]
     words += ["--reference", reference] if reference else []
     with ExitStack() as bars:
-        result = run_ctgan(_request(bars, data, detector, split, reference))
+        result = run_ctgan(_request(bars, data, detector, head, split, reference))
     origin = provenance(*words)
-    _tell("ctgan", result, origin, ctgan_page(result, origin), write=write, as_json=as_json)
+    _tell(_section("ctgan", head), result, origin, ctgan_page(result, origin), write=write, as_json=as_json)
 
 
 @app.command(epilog="Example: tamperscan bench authentic --data ../shared/data --write docs/results.md")
 def authentic(
     data: DataOption = DATA,
     detector: DetectorOption = "ct",
+    head: HeadOption = None,
     split: SplitOption = SPLIT,
     seen: Annotated[
         bool, typer.Option(help="Compare patients that were trained on with others; takes some minutes.")
@@ -91,12 +104,12 @@ def authentic(
     from tamperscan.bench.pages import authentic_page
     from tamperscan.bench.runs import run_authentic
 
-    words: list[str | Path] = ["bench", "authentic", *_options(data, detector, split)]
+    words: list[str | Path] = ["bench", "authentic", *_options(data, detector, head, split)]
     words += [] if seen else ["--no-seen"]
     with ExitStack() as bars:
-        result = run_authentic(_request(bars, data, detector, split), seen=seen)
+        result = run_authentic(_request(bars, data, detector, head, split), seen=seen)
     origin = provenance(*words)
-    _tell("authentic", result, origin, authentic_page(result, origin), write=write, as_json=as_json)
+    _tell(_section("authentic", head), result, origin, authentic_page(result, origin), write=write, as_json=as_json)
 
 
 @app.command(epilog="Example: tamperscan bench speed --data ../shared/data --write docs/results.md")
@@ -136,11 +149,19 @@ def speed(
     _tell("speed", result, origin, speed_page(result, origin), write=write, as_json=as_json)
 
 
-def _options(data: Path, detector: str, split: Path) -> list[str | Path]:
-    return ["--data", data, "--detector", detector, "--split", split]
+def _section(name: str, head: str | None) -> str:
+    """Name the section of the page; each head that is asked for has its own."""
+    return f"{name}-{head}" if head else name
 
 
-def _request(bars: ExitStack, data: Path, detector: str, split: Path, reference: str | None = None) -> Request:
+def _options(data: Path, detector: str, head: str | None, split: Path) -> list[str | Path]:
+    chosen: list[str | Path] = ["--head", head] if head else []
+    return ["--data", data, "--detector", detector, *chosen, "--split", split]
+
+
+def _request(
+    bars: ExitStack, data: Path, detector: str, head: str | None, split: Path, reference: str | None = None
+) -> Request:
     from tamperscan.bench.runs import Request
 
     return Request(
@@ -148,6 +169,7 @@ def _request(bars: ExitStack, data: Path, detector: str, split: Path, reference:
         detector=detector,
         split=split,
         reference=reference,
+        head=head,
         step=steps(bars),
         on_error=lambda error: tell_error(str(error)),
     )
@@ -159,4 +181,4 @@ def _tell(name: str, result: Any, origin: Any, page: str, *, write: Path | None,
     if write is not None:
         write_section(write, name, page)
         notices().print(f"The section '{name}' is in {write}.", soft_wrap=True)
-    print(json.dumps({"origin": plain(origin), name: plain(result)}) if as_json else page)
+    print(json.dumps({"origin": plain(origin), name.split("-")[0]: plain(result)}) if as_json else page)

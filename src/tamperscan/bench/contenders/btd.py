@@ -7,7 +7,6 @@ same score with a small network, so that the budget is not the whole story.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ class Btd(NetworkContender):
         self._window = _window(modality)
         assert self._preset.schedule is not None  # as in all published presets
         self._schedule = noise_schedule(self._preset.schedule, self._preset.timesteps)
-        self.settings = {"preset": asdict(self._preset), "dim": dim, "window": [self._window.low, self._window.high]}
+        self.settings = {"preset": self._preset.as_dict(), "dim": dim, "window": [self._window.low, self._window.high]}
 
     def course(self, authentic: Authentic) -> Course:
         """Train as published, with crops that are not augmented beyond what the preset says."""

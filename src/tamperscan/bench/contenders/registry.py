@@ -100,7 +100,7 @@ def _reason(name: str, choice: _Choice) -> str | None:
         extra = "anomalib" if "anomalib" in lacking else "bench"
         return f"It needs packages that are not installed ({', '.join(lacking)}): pip install 'tamperscan[{extra}]'."
     if name == "tamperscan" and choice.modality != "CT":
-        return f"There are no packaged weights for {choice.modality} yet."
+        return "The packaged weights for MR have seen the patients: 'tamperscan bench mr' leaves one out."
     if name == "btd-official":
         return _official_reason(choice)
     if name in ("padim", "patchcore") and choice.backbone is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from tamperscan.bench.cases import AUTHENTIC, Case, Target
 from tamperscan.bench.datasets.rows import DataSet, Skipped
-from tamperscan.bench.places import FAR_MM, Mask, far_from, random_place
-from tamperscan.bench.units import region_of
+from tamperscan.bench.places import FAR_MM, Mask, Place, Spacing, far_from, random_place
+from tamperscan.bench.units import Voxels, region_of
 from tamperscan.detect.training import find_patients
 from tamperscan.errors import ScanError
 from tamperscan.forge.lesions import Lesion, known_lesions
@@ -165,14 +165,33 @@ def healthy_places(scan: Scan, lesions: list[Lesion], count: int = HEALTHY_PLACE
 
 
 def _room(scan: Scan, index: int, lesions: list[Lesion]) -> Mask:
-    """Find where in a slice there is healthy tissue on all sides."""
-    spacing = _pixel_mm(scan)
-    region = region_of(scan.voxels[index], spacing, scan.modality)
-    inner = ndimage.distance_transform_edt(region, sampling=spacing) >= _BORDER_MM
-    if scan.modality == "CT":
-        inner &= ndimage.gaussian_filter(scan.voxels[index], [_BLUR_MM / side for side in spacing]) < _THIN_HU
     near = [(lesion.row, lesion.column) for lesion in lesions if _reaches(lesion, index, scan.spacing_mm[0])]
-    room: Mask = inner & far_from(near, scan.shape[1:], spacing)
+    return healthy_room(scan.voxels[index], _pixel_mm(scan), scan.modality, near)
+
+
+def healthy_room(image: Voxels, spacing_mm: Spacing, modality: str, near: Iterable[Place]) -> Mask:
+    """Find where in a slice there is healthy tissue on all sides.
+
+    Parameters
+    ----------
+    image
+        float32 ``[row, column]`` in the scan's units.
+    spacing_mm
+        Distance between (rows, columns) in mm.
+    modality
+        ``"CT"`` or ``"MR"``.
+    near
+        (row, column) to keep 32 mm away from.
+
+    Returns
+    -------
+    bool ``[row, column]``
+    """
+    region = region_of(image, spacing_mm, modality)
+    inner = ndimage.distance_transform_edt(region, sampling=spacing_mm) >= _BORDER_MM
+    if modality == "CT":
+        inner &= ndimage.gaussian_filter(image, [_BLUR_MM / side for side in spacing_mm]) < _THIN_HU
+    room: Mask = inner & far_from(near, region.shape, spacing_mm)
     return room
 
 

@@ -1,0 +1,71 @@
+"""``tamperscan bench predictors``: what makes a noise predictor better."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tamperscan.cli.console import Bar, notices, tell_error
+
+
+def predictors(
+    data: Annotated[
+        Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/ and ctgan/ in it.")
+    ] = Path("../shared/data"),
+    split: Annotated[
+        Path, typer.Option("--split", dir_okay=False, help="JSON file of part to globs below ct/; a glob is a patient.")
+    ] = Path("training/ct-split.json"),
+    runs: Annotated[
+        Path, typer.Option("--runs", file_okay=False, help="Folder of the study; an ended run goes on from it.")
+    ] = Path("runs/study"),
+    steps: Annotated[int, typer.Option("--steps", min=2, help="Optimiser steps of a full run.")] = 600,
+    student: Annotated[
+        int, typer.Option("--student", min=0, help="Optimiser steps of the one-pass student; 0 for none.")
+    ] = 300,
+    variants: Annotated[
+        str, typer.Option("--variants", help="Which to train, separated by commas; all by default.")
+    ] = "",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads; torch's choice by default.")] = None,
+    write: Annotated[
+        Path | None, typer.Option("--write", dir_okay=False, help="Page whose section 'predictors' is written.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
+) -> None:
+    """Train small noise predictors that differ in one thing, and measure them on patients that none has seen.
+
+    Widths, length of training and neighbouring slices; the packaged weights beside them; and a student that gives all
+    noise levels in one pass, beside its teacher. What is trained already is not trained again.
+    """
+    import torch
+
+    from tamperscan.bench.document import plain, provenance, write_section
+    from tamperscan.bench.predictor_page import predictors_page
+    from tamperscan.bench.predictor_run import run_predictors
+    from tamperscan.bench.predictor_study import VARIANTS
+
+    if threads:
+        torch.set_num_threads(threads)
+    names = [name.strip() for name in variants.split(",") if name.strip()] or list(VARIANTS)
+    with Bar("Predictors") as bar:
+        result = run_predictors(
+            data,
+            split,
+            runs,
+            steps=steps,
+            student_steps=student,
+            names=names,
+            on_error=lambda error: tell_error(str(error)),
+            report=lambda name, step, of: bar.update(step, of),
+        )
+    words: list[str | Path] = ["bench", "predictors", "--data", data, "--split", split, "--runs", runs]
+    words += ["--steps", str(steps), "--student", str(student)]
+    words += ["--variants", ",".join(names)] if variants else []
+    origin = provenance(*words)
+    page = predictors_page(result, origin)
+    if write is not None:
+        write_section(write, "predictors", page)
+        notices().print(f"The section 'predictors' is in {write}.", soft_wrap=True)
+    print(json.dumps({"origin": plain(origin), "predictors": plain(result)}) if as_json else page)

@@ -1,0 +1,85 @@
+"""``tamperscan bench volumes``: forged blocks of held-out volumes."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tamperscan.cli.bench_compare import steps
+from tamperscan.cli.console import notices, tell_error
+
+DATA = Path("../shared/data")
+SPLIT = Path("training/ct-split.json")
+
+
+def volumes(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", file_okay=False, help="Folder of the run; an ended run goes on from there.")
+    ],
+    data: Annotated[Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/ in it.")] = DATA,
+    detector: Annotated[
+        str, typer.Option("--detector", help='Packaged detector ("ct") or a folder that holds one.')
+    ] = "ct",
+    head: Annotated[
+        str | None, typer.Option("--head", help="Which of the detector's heads; its own choice if not given.")
+    ] = None,
+    split: Annotated[
+        Path, typer.Option("--split", dir_okay=False, help="JSON file of part to globs below ct/; a glob is a patient.")
+    ] = SPLIT,
+    methods: Annotated[
+        str | None,
+        typer.Option("--methods", metavar="A,B", help="Which forging methods; all that there are if not given."),
+    ] = None,
+    blocks: Annotated[
+        int | None, typer.Option("--blocks", min=1, help="Blocks at most, from all series by turns; all if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of places and forgeries.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="CPU threads; all cores if not given.")
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", dir_okay=False, help="Page whose section is written, e.g. docs/results.md."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
+) -> None:
+    """Measure a detector on forged volumes, and on the slice through the tampering alone.
+
+    Blocks of 40 mm of the volumes in the split's parts "test" and "calibrate", each forged by every method.
+    """
+    from tamperscan.bench.document import plain, provenance, write_section
+    from tamperscan.bench.volumes import VolumesRequest, run_volumes
+    from tamperscan.bench.volumes_page import volumes_page
+
+    chosen = tuple(filter(None, (name.strip() for name in (methods or "").split(",")))) or None
+    with ExitStack() as bars:
+        result = run_volumes(
+            VolumesRequest(
+                data=data,
+                split=split,
+                out=out,
+                detector=detector,
+                head=head,
+                methods=chosen,
+                blocks=blocks,
+                seed=seed,
+                threads=threads,
+                step=steps(bars),
+                tell=lambda line: notices().print(line, soft_wrap=True, highlight=False),
+                on_error=lambda error: tell_error(str(error)),
+            )
+        )
+    words: list[str | Path] = ["bench", "volumes", "--out", out, "--data", data, "--detector", detector]
+    words += ["--split", split, "--seed", str(seed), *(["--head", head] if head else [])]
+    words += ["--methods", ",".join(chosen)] if chosen else []
+    words += ["--blocks", str(blocks)] if blocks else []
+    origin = provenance(*words)
+    page = volumes_page(result, origin)
+    if write is not None:
+        write_section(write, "volumes", page)
+        notices().print(f"The section 'volumes' is in {write}.", soft_wrap=True)
+    print(json.dumps({"origin": plain(origin), "volumes": plain(result)}) if as_json else page)
