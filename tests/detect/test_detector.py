@@ -267,3 +267,11 @@ def test_more_noise_in_the_whole_scan_is_no_tampering(detector, screened):
     voxels = np.stack([chest(50_000 + index, noise_hu=40).hu for index in range(5)])
     louder = detector.screen(scan_of(voxels))
     assert louder.score < screened["smoothed"].score
+
+
+def test_places_of_a_slice_are_scored_alike_in_any_order(detector, tampered):
+    places = [(2, *PLACE), (0, *PLACE), (2, PLACE[0], PLACE[1] + 20), (2, *PLACE)]
+    scores = [detector.score_patch(tampered, *place) for place in places]
+    assert scores[0] == scores[3]
+    assert len(set(scores)) == 3
+    assert detector.score_patch(replace(tampered), 2, *PLACE) == scores[0]

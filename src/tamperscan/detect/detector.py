@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,7 @@ class Detector:
         self._calibration = read_calibration(weights, self._head.name)
         network = None if self._head.name == "typicality" else SelfForgedNetwork(weights, threads=threads)
         self._meter = SliceMeter(NoisePredictor(weights, threads=threads), weights.card, network)
+        self._last: tuple[ref[Scan], int, PlaceEvidence | None] | None = None
 
     @property
     def name(self) -> str:
@@ -149,6 +151,12 @@ class Detector:
         return math.nan if found is None else mean_around(found.suspicion, step, scan, row, column)
 
     def _evidence(self, scan: Scan, slice: int) -> PlaceEvidence | None:
+        """Judge one slice, or remember it: several places of a slice are often asked for in a row."""
+        if self._last is None or self._last[0]() is not scan or self._last[1] != slice:
+            self._last = ref(scan), slice, self._judge(scan, slice)
+        return self._last[2]
+
+    def _judge(self, scan: Scan, slice: int) -> PlaceEvidence | None:
         pixel_mm = (scan.spacing_mm[1], scan.spacing_mm[2])
         measured = self._meter.of(scan).measure(scan.voxels[slice], pixel_mm)
         if measured is None:
