@@ -20,6 +20,12 @@ TINY_VARIANTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def float32(monkeypatch):
+    """One precision for all tests of a process: accelerate holds on to the first."""
+    monkeypatch.setattr("tamperscan.diffusion.train.fast_at_bf16", lambda: False)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Authentic scans as NIfTI, fine enough for a crop of the lung, and their split."""

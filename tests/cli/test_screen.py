@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 import tamperscan as package
 from tamperscan.cli.screen import Run, app
+from tamperscan.errors import WeightsError
 
 needs_detector = pytest.mark.skipif(not hasattr(package, "load_detector"), reason="no packaged detector")
 
@@ -146,3 +147,16 @@ def test_scan_without_lungs_is_not_judged(tamperscan, ct_series):
     assert document["verdict"] == "abstained"
     assert document["reasons"]
     assert "Jane" not in run.stdout
+
+
+@needs_detector
+def test_a_head_that_there_is_none_of_is_told_before_any_scan_is_read(tmp_path):
+    result = CliRunner().invoke(app, [str(tmp_path / "none.dcm"), "--out", str(tmp_path / "out"), "--head", "best"])
+    assert isinstance(result.exception, WeightsError)
+    assert "no head 'best'" in str(result.exception)
+
+
+@needs_detector
+def test_the_detector_follows_the_modality(tmp_path):
+    run = Run(tmp_path, "auto", alarm_rate=0.05)
+    assert [run._detector_for(modality).card.modality for modality in ("CT", "MR", "PT")] == ["CT", "MR", "CT"]

@@ -277,3 +277,22 @@ def test_acquisitions_lie_in_the_order_of_the_scores():
 def test_each_head_has_its_own_file():
     assert calibration_file("typicality") == "calibration.json"
     assert calibration_file("self-forged") == "calibration-self-forged.json"
+
+
+def short_and_long(grows):
+    """Ten single slices, and ten scans of 40 slices of 10 mm whose largest score grows by so much."""
+    rng = np.random.default_rng(0)
+    short = [[(rng.normal(5.0, 1.0, 1), 10.0)] for _ in range(10)]
+    longer = [[(np.append(rng.normal(0.0, 0.1, 39), rng.normal(5.0 + grows, 1.0)), 10.0)] for _ in range(10)]
+    return [*short, *longer]
+
+
+def test_growth_is_measured_where_there_are_short_and_long_scans():
+    assert calibrate(short_and_long(0.0)).growth == pytest.approx(0.0, abs=0.3)
+    assert calibrate(short_and_long(2.0)).growth == pytest.approx(2.0 / np.log(40), abs=0.3)
+
+
+def test_growth_is_that_of_independent_slices_where_it_cannot_be_measured():
+    singles = calibrate(short_and_long(0.0)[:10])
+    assert singles.growth == pytest.approx(singles.slice_spread * np.sqrt(6) / np.pi)
+    assert calibrate(short_and_long(50.0)).growth < 50.0 / np.log(40)

@@ -62,7 +62,7 @@ def test_what_was_set_aside_is_no_ground():
 def test_growth_is_that_of_the_law_and_a_few_tampered_slices_do_not_move_it():
     rng = np.random.default_rng(5)
     plain = {str(number): [ScoredScan("scan", rng.gumbel(size=20), 5.0, acquisition())] for number in range(200)}
-    spoilt = plain | {str(number): [ScoredScan("scan", np.array([30.0]), 5.0, acquisition())] for number in range(8)}
+    spoilt = plain | {str(number): [ScoredScan("scan", np.full(20, 30.0), 5.0, acquisition())] for number in range(8)}
     assert robust_growth(calibrate_scores(plain)) == pytest.approx(1.0, abs=0.06)
     assert robust_growth(calibrate_scores(spoilt)) == pytest.approx(1.0, abs=0.15)
     assert calibrate_scores(spoilt).growth > 3

@@ -49,8 +49,9 @@ def test_every_patient_is_held_out_by_one_member():
 
 
 def test_too_few_patients_are_refused():
-    with pytest.raises(TrainingError, match="3 patients are too few"):
-        members_of(["a", "b", "c"], 2)
+    assert members_of(["a", "b", "c"], 3) == {"a": 0, "b": 1, "c": 2}
+    with pytest.raises(TrainingError, match="2 patients are too few"):
+        members_of(["a", "b"], 3)
 
 
 def test_the_head_says_whom_it_has_not_seen(made):

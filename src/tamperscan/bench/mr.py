@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Final
 
@@ -23,10 +24,12 @@ from tamperscan.detect.back_in_time import BackInTime
 from tamperscan.detect.blocks import block_mean
 from tamperscan.detect.calibrating import measure_scan
 from tamperscan.detect.calibrating_parts import fit_on
-from tamperscan.detect.measure import SliceMeter
+from tamperscan.detect.heads import Head
+from tamperscan.detect.measure import SliceMeasurement, SliceMeter
 from tamperscan.detect.regions_mr import body_mask, find_air
+from tamperscan.detect.self_forged import SelfForgedNetwork
 from tamperscan.detect.statistics import grid_step
-from tamperscan.detect.typicality import Typicality, evidence
+from tamperscan.detect.typicality import Typicality
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.weights import Weights
 from tamperscan.errors import ForgeError
@@ -106,20 +109,44 @@ def left_out_score(weights: Weights, others: Iterable[tuple[str, Scan]], threads
     patients: dict[str, list[Scan]] = {}
     for patient, scan in others:
         patients.setdefault(patient, []).append(scan)
-    learned = {name: [measure_scan(meter, _thinned(scan)) for scan in scans] for name, scans in patients.items()}
+    learned = {name: [measure_scan(meter, thinned(scan)) for scan in scans] for name, scans in patients.items()}
     return typicality_score(weights, fit_on(learned), threads)
 
 
 def typicality_score(weights: Weights, typicality: Typicality, threads: int | None = None) -> Score:
     """Return our score with a given typicality."""
-    meter = SliceMeter(NoisePredictor(weights, threads=threads), weights.card)
+    return head_scores(weights, {"typicality": Head("typicality", typicality)}, threads)["typicality"]
 
-    def score(scan: Scan, index: int) -> Map | None:
+
+def head_scores(weights: Weights, heads: Mapping[str, Head], threads: int | None = None) -> dict[str, Score]:
+    """Return the scores of several heads; what they share is measured once for a slice.
+
+    Parameters
+    ----------
+    weights
+        With a self-forged head, if any of the heads needs it.
+    heads
+        By name.
+    threads
+        CPU threads.
+    """
+    needed = any(head.name != "typicality" for head in heads.values())
+    network = SelfForgedNetwork(weights, threads=threads) if needed else None
+    meter = SliceMeter(NoisePredictor(weights, threads=threads), weights.card, network)
+    last: list[tuple[Scan, int, SliceMeasurement | None]] = []
+
+    def measure(scan: Scan, index: int) -> SliceMeasurement | None:
+        if not last or last[0][0] is not scan or last[0][1] != index:
+            pixel_mm = (scan.spacing_mm[1], scan.spacing_mm[2])
+            last[:] = [(scan, index, meter.of(scan).measure(scan.voxels[index], pixel_mm))]
+        return last[0][2]
+
+    def score(scan: Scan, index: int, head: Head) -> Map | None:
+        measured = measure(scan, index)
         pixel_mm = (scan.spacing_mm[1], scan.spacing_mm[2])
-        measured = meter.of(scan).measure(scan.voxels[index], pixel_mm)
-        return None if measured is None else evidence(measured.statistics, typicality, pixel_mm).suspicion
+        return None if measured is None else head.evidence(measured.statistics, measured.odds, pixel_mm).suspicion
 
-    return score
+    return {name: partial(score, head=head) for name, head in heads.items()}
 
 
 def published_score(weights: Weights, threads: int | None = None) -> Score:
@@ -235,7 +262,7 @@ def _one(scan: Scan, index: int) -> Scan:
     return replace(scan, voxels=scan.voxels[index : index + 1])
 
 
-def _thinned(scan: Scan) -> Scan:
+def thinned(scan: Scan) -> Scan:
     """Take every so many slices, at most about 60: enough to learn from, with the range of the whole."""
     every = max(1, scan.shape[0] // 60)
     return replace(scan, voxels=scan.voxels[::every])

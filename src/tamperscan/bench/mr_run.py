@@ -6,12 +6,25 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tamperscan.bench.mr import left_out_score, measure_mr, published_score, typicality_score, variance_score
-from tamperscan.bench.mr_page import MrResult
+from tamperscan.bench.mr import (
+    head_scores,
+    left_out_score,
+    measure_mr,
+    published_score,
+    thinned,
+    typicality_score,
+    variance_score,
+)
+from tamperscan.bench.mr_page import MrHeads, MrResult
 from tamperscan.data import weights_path
-from tamperscan.detect.heads import TYPICALITY_FILE
+from tamperscan.detect.calibrating import MeasuredScan, measure_scan
+from tamperscan.detect.calibrating_parts import fit_on
+from tamperscan.detect.heads import HEADS, TYPICALITY_FILE, Head, heads_in, read_combination
+from tamperscan.detect.measure import SliceMeter
+from tamperscan.detect.self_forged import read_facts
 from tamperscan.detect.typicality import Typicality
-from tamperscan.diffusion.weights import open_weights
+from tamperscan.diffusion.predictor import NoisePredictor
+from tamperscan.diffusion.weights import Weights, open_weights
 from tamperscan.errors import BenchError
 from tamperscan.scan import Scan, read_scans
 
@@ -65,6 +78,47 @@ def run_mr(
         weights={held_out.card.name: held_out.sha256, packaged.card.name: packaged.sha256},
         figures=tuple(figures),
     )
+
+
+def run_mr_heads(
+    data: Path,
+    seeds: int,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> MrHeads:
+    """Measure the heads of the packaged detector, each patient by what has not learned from it.
+
+    Parameters
+    ----------
+    data, seeds, threads, progress
+        As for `run_mr`; progress is told anew for each patient.
+
+    Raises
+    ------
+    BenchError
+        If the packaged detector has no self-forged head, or the scans that it was made of are missing.
+    """
+    weights = open_weights(weights_path("mr"))
+    if len(heads_in(weights)) == 1:
+        raise BenchError(f"{weights.card.name}: has one head only, there is nothing to compare.")
+    facts = read_facts(weights)
+    scans = {patient: _scans(data / MR_SERIES, patient)[0] for names in facts.held_out for patient in names}
+    meter = SliceMeter(NoisePredictor(weights, threads=threads), weights.card)
+    learned = {name: [measure_scan(meter, thinned(scan)) for scan in own] for name, own in scans.items()}
+    patients = {}
+    for patient, own in scans.items():
+        scores = head_scores(weights, _heads_without(weights, patient, learned), threads)
+        figures = measure_mr(own, scores, seeds, progress=progress)
+        patients[patient] = (tuple(scan.name for scan in own), tuple(figures))
+    return MrHeads((weights.card.name, weights.sha256), seeds, patients)
+
+
+def _heads_without(weights: Weights, patient: str, learned: dict[str, list[MeasuredScan]]) -> dict[str, Head]:
+    """Return every head as it would be had it not learned from a patient, by name."""
+    others = fit_on({name: measured for name, measured in learned.items() if name != patient})
+    members = read_facts(weights).members_without(patient)
+    return {name: Head(name, others, members, read_combination(weights)) for name in HEADS}
 
 
 def _scans(folder: Path, patient: str) -> tuple[list[Scan], list[tuple[str, Scan]]]:

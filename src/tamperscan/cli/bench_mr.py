@@ -1,4 +1,4 @@
-"""``tamperscan bench mr``: forge one patient's MR, and say how well it is found with that patient left out."""
+"""``tamperscan bench mr``: forge MR, and say how well it is found by what has not seen the patient."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from tamperscan.cli.console import Bar, notices
 
 def mr(
     left_out: Annotated[
-        Path,
+        Path | None,
         typer.Option("--left-out", file_okay=False, help="Weights of a predictor trained without the patient."),
-    ],
+    ] = None,
+    heads: Annotated[
+        bool, typer.Option("--heads", help="Compare the heads of the packaged detector instead, on every patient.")
+    ] = False,
     data: Annotated[
         Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with mr/series/ in it.")
     ] = Path("../shared/data"),
@@ -25,26 +28,34 @@ def mr(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Places of each kind in each series.")] = 7,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads; all cores if not given.")] = None,
     write: Annotated[
-        Path | None, typer.Option("--write", dir_okay=False, help="Page whose section 'mr' is written.")
+        Path | None, typer.Option("--write", dir_okay=False, help="Page whose section 'mr' or 'mr-heads' is written.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
 ) -> None:
     """Measure detectors on forged MR of a patient that was left out of training.
 
     Copies, drawn nodules and smooth in-painting; beside ours the published score with the same predictor, the plain
-    local variance, and the packaged detector, which has seen the patient.
+    local variance, and the packaged detector, which has seen the patient. With --heads each patient of the packaged
+    detector is judged by the member that holds it out.
     """
     from tamperscan.bench.document import plain, provenance, write_section
-    from tamperscan.bench.mr_page import mr_page
-    from tamperscan.bench.mr_run import run_mr
+    from tamperscan.bench.mr_page import mr_heads_page, mr_page
+    from tamperscan.bench.mr_run import run_mr, run_mr_heads
+    from tamperscan.errors import BenchError
 
+    if (left_out is None) != heads:
+        raise BenchError("either --left-out with a folder of weights, or --heads is needed.")
+    asked: tuple[str | Path, ...] = ("bench", "mr", "--data", data, "--seeds", str(seeds))
     with Bar("Forged MR") as bar:
-        result = run_mr(data, left_out, patient, seeds, threads=threads, progress=bar.update)
-    origin = provenance(
-        "bench", "mr", "--data", data, "--left-out", left_out, "--patient", patient, "--seeds", str(seeds)
-    )
-    page = mr_page(result, origin)
+        if left_out is None:
+            by_head = run_mr_heads(data, seeds, threads=threads, progress=bar.update)
+            origin = provenance(*asked, "--heads")
+            section, page, result = "mr-heads", mr_heads_page(by_head, origin), plain(by_head)
+        else:
+            of_one = run_mr(data, left_out, patient, seeds, threads=threads, progress=bar.update)
+            origin = provenance(*asked, "--left-out", left_out, "--patient", patient)
+            section, page, result = "mr", mr_page(of_one, origin), plain(of_one)
     if write is not None:
-        write_section(write, "mr", page)
-        notices().print(f"The section 'mr' is in {write}.", soft_wrap=True)
-    print(json.dumps({"origin": plain(origin), "mr": plain(result)}) if as_json else page)
+        write_section(write, section, page)
+        notices().print(f"The section '{section}' is in {write}.", soft_wrap=True)
+    print(json.dumps({"origin": plain(origin), section: result}) if as_json else page)

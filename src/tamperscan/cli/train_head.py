@@ -45,6 +45,7 @@ def train_head(
     """
     from dataclasses import replace
 
+    from tamperscan.detect.self_forged import head_levels
     from tamperscan.detect.self_forging import assemble_head, cache_patients, train_member
     from tamperscan.detect.training import find_patients, name_data, read_split
     from tamperscan.diffusion.head import HeadSettings
@@ -56,7 +57,8 @@ def train_head(
     predictor = open_weights(weights)
     parts = part.split(",")
     patterns = [glob for each in parts for glob in read_split(split, each)] if split else None
-    settings = HeadSettings() if steps is None else replace(HeadSettings(), steps=steps)
+    settings = replace(HeadSettings(), levels_hu=head_levels(predictor.card))
+    settings = settings if steps is None else replace(settings, steps=steps)
     with TrainingDisplay() as display:
         scans = cache_patients(
             lambda: find_patients(

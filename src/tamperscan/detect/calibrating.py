@@ -24,7 +24,7 @@ from tamperscan.detect.self_forged import SelfForgedNetwork, read_facts
 from tamperscan.detect.statistics import WindowStatistics
 from tamperscan.detect.typicality import Typicality, fit_typicality
 from tamperscan.diffusion.predictor import NoisePredictor
-from tamperscan.diffusion.weights import Card, Weights, write_card
+from tamperscan.diffusion.weights import Weights, write_card
 from tamperscan.errors import TrainingError
 from tamperscan.scan.volume import Scan
 
@@ -118,38 +118,76 @@ def calibrate_weights(
     for patient in aside.values():
         on_set_aside(patient)
     kept = {name: measured for name, measured in patients.items() if name not in aside}
+    typicality = fit_typicality([_slices(measured) for measured in kept.values()])
+    return write_calibrated(weights, out, typicality, made, _facts(kept, list(aside.values())))
+
+
+@dataclass(frozen=True, eq=False)
+class CalibratedHead:
+    """A head's calibration.
+
+    Attributes
+    ----------
+    calibration
+        Of authentic patients.
+    aside
+        Patients that were set aside.
+    combination
+        How the head adds others; None where it does not.
+    """
+
+    calibration: Calibration
+    aside: tuple[SetAside, ...] = ()
+    combination: Combination | None = None
+
+
+def combination_of(name: HeadName, made: Mapping[HeadName, CalibratedHead]) -> Combination | None:
+    """Return how a head adds those that were calibrated before it; None where it adds none."""
+    if name != "combined":
+        return None
+    return Combination(*(made[each].calibration.slice_spread for each in ("typicality", "self-forged")))
+
+
+def write_calibrated(
+    weights: Weights, out: Path, typicality: Typicality, made: Mapping[HeadName, CalibratedHead], facts: dict[str, Any]
+) -> Weights:
+    """Write a detector: the files of the weights, beside them what was learned and counted, and its card.
+
+    Parameters
+    ----------
+    weights
+        Of the predictor, with a self-forged head if that is among those that were calibrated.
+    out
+        Folder of the detector; made if missing.
+    typicality
+        Fitted on all patients.
+    made
+        Every calibrated head.
+    facts
+        What the card says of the calibration.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    _write_json(out / TYPICALITY_FILE, fit_typicality([_slices(measured) for measured in kept.values()]).as_dict())
+    _write_json(out / TYPICALITY_FILE, typicality.as_dict())
     for head, own in made.items():
         _write_json(out / calibration_file(head), own.calibration.as_dict())
         if own.combination is not None:
             _write_json(out / COMBINATION_FILE, own.combination.as_dict())
-    made_here = _files_made(made)
     names = [name for name in weights.card.files if name not in _files_made(HEADS)]
     for name in names:
         if (out / name).resolve() != (weights.folder / name).resolve():
             shutil.copyfile(weights.folder / name, out / name)
-    return write_card(out, _calibrated_card(weights.card, [*names, *made_here], kept, list(aside.values())))
-
-
-@dataclass(frozen=True, eq=False)
-class _CalibratedHead:
-    calibration: Calibration
-    aside: tuple[SetAside, ...]
-    combination: Combination | None = None
+    files = dict.fromkeys([*names, *_files_made(made)], "")
+    return write_card(out, weights.card.model_copy(update={"files": files, "calibration": facts}))
 
 
 def _calibrate_heads(
     weights: Weights, patients: Mapping[str, Sequence[MeasuredScan]], progress: Callable[[int, int], None]
-) -> dict[HeadName, _CalibratedHead]:
+) -> dict[HeadName, CalibratedHead]:
     """Calibrate each head by patients that had no say in it."""
-    made: dict[HeadName, _CalibratedHead] = {}
+    made: dict[HeadName, CalibratedHead] = {}
     facts = read_facts(weights) if len(heads_in(weights)) > 1 else None
     for name in heads_in(weights):
-        combination = None
-        if name == "combined":
-            spreads = [made[each].calibration.slice_spread for each in ("typicality", "self-forged")]
-            combination = Combination(*spreads)
+        combination = combination_of(name, made)
 
         def score(kept: Sequence[str], name: HeadName = name, combination: Combination | None = combination) -> Scored:
             def head_for(patient: str, typicality: Typicality) -> Head:
@@ -158,7 +196,7 @@ def _calibrate_heads(
 
             return score_patients(patients, kept, head_for, progress=progress)
 
-        made[name] = _CalibratedHead(*calibrate_robustly(list(patients), score), combination)
+        made[name] = CalibratedHead(*calibrate_robustly(list(patients), score), combination)
     return made
 
 
@@ -200,6 +238,8 @@ def score_patients(
 
 def scores_of(scan: MeasuredScan, head: Head) -> NDArray[np.float64]:
     """Return the highest suspicion of each measured slice, as screening does."""
+    if not scan.slices:
+        return np.empty(0)
     pixel_mm = (scan.spacing_mm[1], scan.spacing_mm[2])
     odds: Sequence[NDArray[np.float32] | None] = scan.odds or (None,) * len(scan.slices)
     places = [
@@ -244,10 +284,8 @@ def _slices(scans: Sequence[MeasuredScan]) -> list[WindowStatistics]:
     return [statistics for scan in scans for statistics in scan.slices]
 
 
-def _calibrated_card(
-    card: Card, names: list[str], patients: Mapping[str, Sequence[MeasuredScan]], aside: Sequence[SetAside]
-) -> Card:
-    facts: dict[str, Any] = {
+def _facts(patients: Mapping[str, Sequence[MeasuredScan]], aside: Sequence[SetAside]) -> dict[str, Any]:
+    return {
         "patients": len(patients),
         "scans": [
             {"patient": patient, "name": scan.name, "slices": len(scan.slices)}
@@ -256,8 +294,6 @@ def _calibrated_card(
         ],
         "set_aside": [{"patient": each.patient, "name": each.scan} for each in aside],
     }
-    files = dict.fromkeys(names, "")
-    return card.model_copy(update={"files": files, "calibration": facts})
 
 
 def _write_json(path: Path, plain: dict[str, Any]) -> None:

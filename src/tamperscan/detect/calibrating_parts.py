@@ -5,21 +5,30 @@ Parts of one patient are not independent: p-values counted in them are rough, an
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tamperscan.detect.calibrating import MeasuredScan, measure_scan, scores_of
-from tamperscan.detect.calibration import CALIBRATION_FILE, calibrate
+import numpy as np
+from numpy.typing import NDArray
+
+from tamperscan.detect.calibrating import (
+    CalibratedHead,
+    MeasuredScan,
+    combination_of,
+    measure_scan,
+    scores_of,
+    write_calibrated,
+)
+from tamperscan.detect.calibration import calibrate
 from tamperscan.detect.ground_mr import SEEN, mr_measures, seen_ranges
-from tamperscan.detect.heads import TYPICALITY_FILE, Head
+from tamperscan.detect.heads import Head, HeadName, heads_in
 from tamperscan.detect.measure import SliceMeter
+from tamperscan.detect.self_forged import SelfForgedNetwork, read_facts
 from tamperscan.detect.typicality import Typicality, fit_typicality
 from tamperscan.diffusion.predictor import NoisePredictor
-from tamperscan.diffusion.weights import Weights, write_card
+from tamperscan.diffusion.weights import Weights
 from tamperscan.errors import TrainingError
 from tamperscan.scan.volume import Scan
 
@@ -27,7 +36,8 @@ PART_SLICES = 12
 _LEAST_PATIENTS = 2
 _LEAST_PARTS = 19
 
-Patients = dict[str, list[MeasuredScan]]
+Patients = Mapping[str, Sequence[MeasuredScan]]
+Parts = list[tuple[NDArray[np.float64], float]]
 
 
 def calibrate_on_parts(
@@ -36,12 +46,13 @@ def calibrate_on_parts(
     """Write an MR detector that counts in parts of scans.
 
     Each series is cut into parts of twelve slices that don't overlap. Every part is scored by a typicality that was
-    fitted without its patient; the detector gets the one fitted on all.
+    fitted without its patient, and by the members of a self-forged head that hold the patient out; the detector gets
+    the typicality fitted on all, and all members.
 
     Parameters
     ----------
     weights
-        A trained predictor for MR.
+        A trained predictor for MR, with a self-forged head or without.
     scans
         (patient, scan) of authentic scans.
     out
@@ -54,23 +65,20 @@ def calibrate_on_parts(
     TrainingError
         If there are fewer than two patients, or fewer than 19 parts.
     """
-    meter = SliceMeter(NoisePredictor(weights, threads=threads), weights.card)
-    patients: Patients = {}
+    network = SelfForgedNetwork(weights, threads=threads) if len(heads_in(weights)) > 1 else None
+    meter = SliceMeter(NoisePredictor(weights, threads=threads), weights.card, network)
+    patients: dict[str, list[MeasuredScan]] = {}
     seen = []
     for patient, scan in scans:
         patients.setdefault(patient, []).append(measure_scan(meter, scan))
         seen.append(mr_measures(scan))
     if len(patients) < _LEAST_PATIENTS:
         raise TrainingError("Parts of one patient's scans can't be scored by another's. Give a second patient.")
-    units = [[part] for patient in patients for part in _scored_parts(patients, patient)]
-    if len(units) < _LEAST_PARTS:
-        raise TrainingError(f"{len(units)} parts of scans are too few: {_LEAST_PARTS} are needed. Give longer series.")
-    calibration = calibrate(units, parts_of=len(patients))
-    out.mkdir(parents=True, exist_ok=True)
-    _write_json(out / TYPICALITY_FILE, fit_on(patients).as_dict())
-    _write_json(out / CALIBRATION_FILE, calibration.as_dict())
-    facts = {**_facts(patients, len(units)), SEEN: seen_ranges(seen)}
-    return _write_weights(weights, out, facts)
+    made = _calibrate_heads(weights, patients)
+    parts = len(made["typicality"].calibration.scan_scores)
+    if parts < _LEAST_PARTS:
+        raise TrainingError(f"{parts} parts of scans are too few: {_LEAST_PARTS} are needed. Give longer series.")
+    return write_calibrated(weights, out, fit_on(patients), made, {**_facts(patients, parts), SEEN: seen_ranges(seen)})
 
 
 def fit_on(patients: Patients) -> Typicality:
@@ -78,16 +86,28 @@ def fit_on(patients: Patients) -> Typicality:
     return fit_typicality([[each for scan in scans for each in scan.slices] for scans in patients.values()])
 
 
-def _scored_parts(patients: Patients, patient: str) -> list[Any]:
-    """Score a patient's parts by what is typical of the others: (slice scores, distance between slices in mm)."""
-    others = fit_on({name: scans for name, scans in patients.items() if name != patient})
-    parts = []
-    for scan in patients[patient]:
-        scores = scores_of(scan, Head("typicality", others))
-        count = max(1, round(len(scores) / PART_SLICES))
-        edges = [round(part * len(scores) / count) for part in range(count + 1)]
-        parts += [(scores[first:last], scan.spacing_mm[0]) for first, last in pairwise(edges)]
-    return parts
+def _calibrate_heads(weights: Weights, patients: Patients) -> dict[HeadName, CalibratedHead]:
+    """Calibrate each head by parts of patients that had no say in it."""
+    made: dict[HeadName, CalibratedHead] = {}
+    facts = read_facts(weights) if len(heads_in(weights)) > 1 else None
+    others = {out: fit_on({name: scans for name, scans in patients.items() if name != out}) for out in patients}
+    for name in heads_in(weights):
+        combination = combination_of(name, made)
+        units = []
+        for patient, scans in patients.items():
+            unseen = None if facts is None else facts.members_without(patient)
+            head = Head(name, others[patient], unseen, combination)
+            units += [[part] for scan in scans for part in _scored_parts(scan, head)]
+        made[name] = CalibratedHead(calibrate(units, parts_of=len(patients)), combination=combination)
+    return made
+
+
+def _scored_parts(scan: MeasuredScan, head: Head) -> Parts:
+    """Score a scan's parts: (slice scores, distance between slices in mm)."""
+    scores = scores_of(scan, head)
+    count = max(1, round(len(scores) / PART_SLICES))
+    edges = [round(part * len(scores) / count) for part in range(count + 1)]
+    return [(scores[first:last], scan.spacing_mm[0]) for first, last in pairwise(edges)]
 
 
 def _facts(patients: Patients, parts: int) -> dict[str, Any]:
@@ -102,18 +122,3 @@ def _facts(patients: Patients, parts: int) -> dict[str, Any]:
         "unit": f"parts of scans of {len(patients)} patients",
         "scans": listed,
     }
-
-
-def _write_weights(weights: Weights, out: Path, facts: dict[str, Any]) -> Weights:
-    names = [name for name in weights.card.files if name not in (TYPICALITY_FILE, CALIBRATION_FILE)]
-    for name in names:
-        if (out / name).resolve() != (weights.folder / name).resolve():
-            shutil.copyfile(weights.folder / name, out / name)
-    files = dict.fromkeys([*names, TYPICALITY_FILE, CALIBRATION_FILE], "")
-    return write_card(out, weights.card.model_copy(update={"files": files, "calibration": facts}))
-
-
-def _write_json(path: Path, plain: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(plain) + "\n")
-    temporary.replace(path)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
 from tamperscan.detect.acquisition import Acquisition
 from tamperscan.detect.likeness import LEAST_PATIENTS, adjusted_scores, alike, worth_adjusting
@@ -25,6 +25,8 @@ from tamperscan.detect.likeness import LEAST_PATIENTS, adjusted_scores, alike, w
 CALIBRATION_FILE = "calibration.json"
 # Tampering and anatomy reach over about this much along the body: slices nearer than this are not independent.
 INDEPENDENT_MM = 10.0
+# Short and long scans that there must be to measure how scores grow.
+_LEAST_FOR_GROWTH = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class Calibration:
     slice_weights
         float64 ``[slice]``: the slices of a patient sum to one.
     growth
-        By how much the largest of n independent slice scores grows with log(n).
+        By how much the largest of n slice scores grows with log(n).
     acquisitions
         Of the scans of ``scan_scores``, in their order; empty where they were not measured.
     ground
@@ -230,8 +232,12 @@ def scan_score(slice_scores: NDArray[np.float64], slice_mm: float, growth: float
     known = slice_scores[np.isfinite(slice_scores)]
     if known.size == 0:
         return math.nan
-    independent = max(1.0, known.size * slice_mm / INDEPENDENT_MM)
-    return float(known.max()) - growth * math.log(min(independent, known.size))
+    return float(known.max()) - growth * _log_count(known.size, slice_mm)
+
+
+def _log_count(slices: int, slice_mm: float) -> float:
+    """Log of the number of independent slices."""
+    return math.log(min(max(1.0, slices * slice_mm / INDEPENDENT_MM), slices))
 
 
 def calibrate(
@@ -265,8 +271,8 @@ def calibrate(
         raise ValueError("there is no slice with a score to calibrate on")
     slices = np.concatenate([scores for scans in known for scores, _, _ in scans])
     weights = np.concatenate([_equal_weights(scans) for scans in known])
-    growth = _gumbel_scale(slices, weights)
     longest = [max(scans, key=lambda scan: scan[0].size) for scans in known]
+    growth = _growth(longest, _gumbel_scale(slices, weights))
     scan_scores = np.array([scan_score(scores, mm, growth) for scores, mm, _ in longest])
     ascending, order = np.argsort(scan_scores), np.argsort(slices)
     standing = [longest[index][2] for index in ascending]
@@ -303,6 +309,20 @@ def _known_scans(
 def _equal_weights(scans: Sequence[_KnownScan]) -> NDArray[np.float64]:
     count = sum(scores.size for scores, _, _ in scans)
     return np.full(count, 1.0 / count)
+
+
+def _growth(longest: Sequence[_KnownScan], gumbel: float) -> float:
+    """Measure how the largest score grows with the number of slices, where there are short and long scans.
+
+    Neighbouring slices share their evidence, so that the largest of many is hardly larger than a single slice's, and
+    Gumbel's law, which is for independent ones, would hide what is found in long scans. It is the upper limit, and what
+    is taken where there is nothing to measure by. The slope is Theil and Sen's, which a few tampered scans don't bend.
+    """
+    logs = np.array([_log_count(scores.size, mm) for scores, mm, _ in longest])
+    if min((logs > 1.0).sum(), (logs < 0.5).sum()) < _LEAST_FOR_GROWTH:
+        return gumbel
+    slope = float(stats.theilslopes([float(scores.max()) for scores, _, _ in longest], logs).slope)
+    return min(max(slope, 0.0), gumbel)
 
 
 def _gumbel_scale(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -16,7 +16,7 @@ from tamperscan.detect.regions import lung_mask
 from tamperscan.detect.regions_mr import AirSignal, body_mask, find_air
 from tamperscan.errors import TrainingError
 from tamperscan.scan.volume import Scan
-from tamperscan.scan.windows import IntensityWindow, signal_window
+from tamperscan.scan.windows import LUNG_NOISE_CT, IntensityWindow, signal_window
 
 # Of the crops, this part is centred in the lung where a slice has one; the rest anywhere in the body, so that the
 # network has seen every tissue that the lung's border can bring into its view.
@@ -232,6 +232,18 @@ class CropSource:
         drawn = [self._cut_lung(rng, crop_px) for _ in range(count)]
         crops = np.stack([_turn(crop, rng, self._turns) for crop, _ in drawn])
         return crops, np.array([index for _, index in drawn])
+
+    def draw_body(self, rng: np.random.Generator, crop_px: int) -> tuple[NDArray[np.float32], float]:
+        """Draw a crop of MR on the scale of HU: its scan's own range laid on the window `LUNG_NOISE_CT`.
+
+        Returns
+        -------
+        float32 ``[row, column]``, and how far two neighbouring values of the stored signal lie apart on that scale.
+        """
+        stored, numbers = self.draw_stored(rng, 1, crop_px)
+        gain = float(np.exp(rng.uniform(-self._log_gain, self._log_gain)))
+        own = self._windows[numbers[0]]
+        return LUNG_NOISE_CT.from_unit(own.to_unit(stored[0] * gain)), LUNG_NOISE_CT.width * gain / own.width
 
     def _cut_lung(self, rng: np.random.Generator, crop_px: int) -> tuple[NDArray[np.float32], int]:
         with_lung = [np.flatnonzero(lung[:, 0, 0] >= 0) for lung, _ in self._centres]

@@ -14,8 +14,9 @@ from scipy import ndimage
 from tamperscan.detect.blocks import block_mean
 from tamperscan.detect.statistics import grid_step
 from tamperscan.diffusion.runtime import onnxruntime
-from tamperscan.diffusion.weights import Weights
+from tamperscan.diffusion.weights import Card, Weights
 from tamperscan.errors import WeightsError
+from tamperscan.scan.windows import LUNG_NOISE_CT
 
 HEAD_FILE = "self-forged.onnx"
 FACTS_FILE = "self-forged.json"
@@ -32,7 +33,7 @@ class HeadFacts:
     Attributes
     ----------
     levels_hu
-        Noise levels whose predicted noise it is shown; they must be the card's.
+        Noise levels whose predicted noise it is shown, as from `head_levels`; they must be the card's.
     held_out
         For each member the patients that it has not learned from.
     training
@@ -123,9 +124,14 @@ def read_facts(weights: Weights) -> HeadFacts:
     facts = HeadFacts(
         tuple(plain["levels_hu"]), tuple(tuple(names) for names in plain["held_out"]), dict(plain["training"])
     )
-    if facts.levels_hu != weights.card.levels_hu:
+    if facts.levels_hu != head_levels(weights.card):
         raise WeightsError(f"{weights.folder}: its head was made for other noise levels. Make the head anew.")
     return facts
+
+
+def head_levels(card: Card) -> tuple[float, ...]:
+    """Return a card's noise levels in HU; those of MR as if its range were the window of `LUNG_NOISE_CT`."""
+    return card.levels_hu or tuple(level * LUNG_NOISE_CT.width for level in card.levels_of_range)
 
 
 def place_odds(

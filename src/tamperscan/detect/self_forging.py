@@ -11,19 +11,19 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.detect.crops import CachedScan, CropSource, build_cache, read_cache
-from tamperscan.detect.pretexts import ALTERATIONS, Denoise, forge_crop
+from tamperscan.detect.pretexts import ALTERATIONS, Denoise, ForgedCrop, forge_crop
 from tamperscan.detect.self_forged import FACTS_FILE, HEAD_FILE, HeadFacts
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.weights import Weights, write_card
 from tamperscan.errors import TrainingError
 from tamperscan.scan import Scan
-from tamperscan.scan.windows import IntensityWindow
+from tamperscan.scan.windows import LUNG_NOISE_CT, IntensityWindow
 
 if TYPE_CHECKING:
     from tamperscan.diffusion.head import HeadSettings
@@ -36,6 +36,8 @@ _DENSE_SHARE = 0.35
 _DENSE_CANDIDATES = 4
 _CORE_PX = 5
 _SHIFT_HU = 15
+# A receiver's gain is arbitrary: MR is made brighter or darker by up to this factor, as for its noise predictor.
+_MR_GAIN = 1.4
 
 
 class ForgingSource:
@@ -48,22 +50,49 @@ class ForgingSource:
     predictor
         The noise predictor, for the alterations that re-synthesise.
     window
-        Of the predictor.
+        Of the predictor; in MR `LUNG_NOISE_CT`, on which each scan's own range is laid: noise of 1 % of the range is
+        then one of 15 HU, and all alterations have the strength that they have in CT.
     crop_px
         Side of a crop.
+    modality
+        ``"CT"`` for crops of the lung, ``"MR"`` for those of the body.
     """
 
-    def __init__(self, crops: CropSource, predictor: NoisePredictor, window: IntensityWindow, crop_px: int) -> None:
+    def __init__(
+        self,
+        crops: CropSource,
+        predictor: NoisePredictor,
+        window: IntensityWindow,
+        crop_px: int,
+        modality: Literal["CT", "MR"] = "CT",
+    ) -> None:
         self._crops, self._window, self._crop_px = crops, window, crop_px
+        self._forge = self._forge_lung if modality == "CT" else self._forge_body
         self._denoise = denoiser(predictor, window)
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Draw crops and how far each pixel was altered, both ``[count, 1, row, column]``."""
-        forged = [forge_crop(rng, self._draw_authentic, self._denoise) for _ in range(count)]
+        forged = [self._forge(rng) for _ in range(count)]
         images = np.stack([self._window.to_model(each.hu) for each in forged])
         return images[:, None], np.stack([each.mask for each in forged])[:, None]
 
-    def _draw_authentic(self, rng: np.random.Generator) -> NDArray[np.float32]:
+    def _forge_lung(self, rng: np.random.Generator) -> ForgedCrop:
+        return forge_crop(rng, self._draw_lung, self._denoise)
+
+    def _forge_body(self, rng: np.random.Generator) -> ForgedCrop:
+        steps = []
+
+        def draw(rng: np.random.Generator) -> NDArray[np.float32]:
+            crop, step = self._crops.draw_body(rng, self._crop_px)
+            steps.append(step)
+            return crop
+
+        made = forge_crop(rng, draw, self._denoise, bright=True)
+        # One step of the stored signal may be many HU, and what is altered is stored in the same steps.
+        low = np.float32(self._window.low)
+        return ForgedCrop(np.rint((made.hu - low) / np.float32(steps[0])) * np.float32(steps[0]) + low, made.mask)
+
+    def _draw_lung(self, rng: np.random.Generator) -> NDArray[np.float32]:
         candidates = _DENSE_CANDIDATES if rng.random() < _DENSE_SHARE else 1
         drawn, _ = self._crops.draw_lung(rng, candidates, self._crop_px)
         middle = slice(self._crop_px // 2 - _CORE_PX, self._crop_px // 2 + _CORE_PX)
@@ -133,10 +162,10 @@ def members_of(patients: Iterable[str], members: int) -> dict[str, int]:
     Raises
     ------
     TrainingError
-        If there are fewer patients than twice the members.
+        If there are fewer patients than members: each holds one out, and learns from the others.
     """
     names = list(dict.fromkeys(patients))
-    if len(names) < 2 * members:
+    if len(names) < members:
         raise TrainingError(
             f"{len(names)} patients are too few for {members} members that each hold some of them out. Give more scans."
         )
@@ -175,8 +204,10 @@ def train_member(
     window = _window(weights)
     held_out = members_of([patient for patient, _ in scans], members)
     own = [cached for patient, cached in scans if held_out[patient] != member]
-    crops = CropSource(folder / CACHE_FOLDER, own, crop_px=settings.crop_px, window=window)
-    source = ForgingSource(crops, NoisePredictor(weights, threads=1), window, settings.crop_px)
+    modality, predictor = weights.card.modality, NoisePredictor(weights, threads=1)
+    scale = window if modality == "CT" else None
+    crops = CropSource(folder / CACHE_FOLDER, own, crop_px=settings.crop_px, window=scale, gain=_MR_GAIN)
+    source = ForgingSource(crops, predictor, window, settings.crop_px, modality)
     sigmas = tuple(level / window.units_per_model_unit for level in settings.levels_hu)
     train_head(
         settings,
@@ -252,6 +283,9 @@ def member_folder(folder: Path, member: int) -> Path:
 
 
 def _window(weights: Weights) -> IntensityWindow:
-    if weights.card.window is None or weights.card.kind != "low-noise":
-        raise TrainingError(f"{weights.folder}: a head needs a low-noise predictor with a window in HU.")
-    return IntensityWindow(*weights.card.window)
+    card = weights.card
+    if card.kind == "low-noise" and card.window is not None:
+        return IntensityWindow(*card.window)
+    if card.kind == "low-noise" and card.levels_of_range:
+        return LUNG_NOISE_CT
+    raise TrainingError(f"{weights.folder}: a head needs a low-noise predictor with a window in HU, or one for MR.")

@@ -48,7 +48,7 @@ class ForgedCrop:
     mask: Image
 
 
-def forge_crop(rng: np.random.Generator, draw: Draw, denoise: Denoise) -> ForgedCrop:
+def forge_crop(rng: np.random.Generator, draw: Draw, denoise: Denoise, *, bright: bool = False) -> ForgedCrop:
     """Make one training crop.
 
     Parameters
@@ -59,15 +59,17 @@ def forge_crop(rng: np.random.Generator, draw: Draw, denoise: Denoise) -> Forged
         Draws a square authentic crop in HU.
     denoise
         Takes noise of a level in HU off an image in HU.
+    bright
+        Whether most places are chosen where the crop is bright (the body, in MR) and not where it is dark (the lung).
     """
     crop = draw(rng)
     if rng.random() < _GLOBAL_SHARE:
         crop = alter_everywhere(rng, crop)
     if rng.random() < _NODULE_SHARE:
-        crop = add_nodule(rng, crop, draw_bump(rng, crop))
+        crop = add_nodule(rng, crop, draw_bump(rng, crop, bright=bright))
     mask = np.zeros_like(crop)
     if rng.random() < _FORGED_SHARE:
-        crop, mask = _alter_in_mask(rng, crop, draw(rng), denoise)
+        crop, mask = _alter_in_mask(rng, crop, draw(rng), denoise, bright)
     # Authentic pixels are whole numbers; a fraction left behind would betray every alteration.
     return ForgedCrop(np.rint(crop), mask)
 
@@ -109,14 +111,16 @@ def alter_everywhere(rng: np.random.Generator, crop: Image) -> Image:
     return np.asarray(coarse + factor * (crop - coarse), np.float32)
 
 
-def _alter_in_mask(rng: np.random.Generator, crop: Image, other: Image, denoise: Denoise) -> tuple[Image, Image]:
+def _alter_in_mask(
+    rng: np.random.Generator, crop: Image, other: Image, denoise: Denoise, bright: bool
+) -> tuple[Image, Image]:
     side, before = len(crop), crop
     if rng.random() < _INJECTION_SHARE:
-        bump = draw_bump(rng, crop)
+        bump = draw_bump(rng, crop, bright=bright)
         before = add_nodule(rng, crop, bump)
         shape = draw_disc(rng, side, bump.centre, bump.radius * rng.uniform(1.1, 2.2))
     else:
-        shape = draw_blob(rng, crop)
+        shape = draw_blob(rng, crop, bright=bright)
         if rng.random() < _REMOVAL_SHARE:
             before = remove_structures(rng, crop, shape)
     altered = _alter(rng, Material(before, other, denoise))

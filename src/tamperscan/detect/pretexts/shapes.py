@@ -36,10 +36,10 @@ class Shape:
     radius: float
 
 
-def draw_blob(rng: np.random.Generator, crop: NDArray[np.float32]) -> Shape:
-    """Draw a soft mask, mostly in the lung: a lobed blob, sometimes a square."""
+def draw_blob(rng: np.random.Generator, crop: NDArray[np.float32], *, bright: bool = False) -> Shape:
+    """Draw a soft mask, mostly in the lung, or in what is bright: a lobed blob, sometimes a square."""
     side = len(crop)
-    centre, radius = _place(rng, crop, 0.2), _log_uniform(rng, _RADIUS_PX)
+    centre, radius = _place(rng, crop, 0.2, bright), _log_uniform(rng, _RADIUS_PX)
     if rng.random() < _SQUARE_SHARE:
         row, column = np.indices((side, side), dtype=np.float32)
         inward = radius - np.maximum(np.abs(row - centre[0]), np.abs(column - centre[1]))
@@ -55,17 +55,17 @@ def draw_disc(rng: np.random.Generator, side: int, centre: tuple[float, float], 
     return Shape(_soften(inward, rng.uniform(0.5, 3.0)), centre, radius)
 
 
-def draw_bump(rng: np.random.Generator, crop: NDArray[np.float32]) -> Shape:
-    """Draw the shape of a nodule, mostly in the lung, its edge as sharp as that of real ones."""
+def draw_bump(rng: np.random.Generator, crop: NDArray[np.float32], *, bright: bool = False) -> Shape:
+    """Draw the shape of a nodule, mostly in the lung, or in what is bright, its edge as sharp as that of real ones."""
     side = len(crop)
-    centre, radius = _place(rng, crop, 0.25), _log_uniform(rng, _BUMP_PX)
+    centre, radius = _place(rng, crop, 0.25, bright), _log_uniform(rng, _BUMP_PX)
     inward = _lobed(rng, side, centre, radius, 0.2)
     edge = ndimage.gaussian_filter(np.clip(0.5 + inward, 0.0, 1.0), rng.uniform(0.5, 1.3))
     return Shape(np.asarray(edge, np.float32), centre, radius)
 
 
-def _place(rng: np.random.Generator, crop: NDArray[np.float32], margin: float) -> tuple[float, float]:
-    """Draw a centre; of several the one that lies deepest in the lung, as tampering does."""
+def _place(rng: np.random.Generator, crop: NDArray[np.float32], margin: float, bright: bool) -> tuple[float, float]:
+    """Draw a centre; of several the one that lies deepest in the lung (or the body of an MR), as tampering does."""
     side = len(crop)
     count = _PLACES if rng.random() < _IN_LUNG_SHARE else 1
     places = rng.uniform(margin * side, (1 - margin) * side, (count, 2))
@@ -73,7 +73,7 @@ def _place(rng: np.random.Generator, crop: NDArray[np.float32], margin: float) -
         crop[int(row) - _NEAR_PX : int(row) + _NEAR_PX, int(column) - _NEAR_PX : int(column) + _NEAR_PX].mean()
         for row, column in places
     ]
-    row, column = places[int(np.argmin(density))]
+    row, column = places[int(np.argmax(density) if bright else np.argmin(density))]
     return float(row), float(column)
 
 
