@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -9,11 +10,15 @@ from scipy import ndimage
 
 from tamperscan.bench.document import Provenance
 from tamperscan.bench.metrics import Estimate
-from tamperscan.bench.mr import ATTACKS, MrFigures, measure_mr, variance_score
-from tamperscan.bench.mr_page import MrResult, mr_page
-from tamperscan.bench.mr_run import run_mr
+from tamperscan.bench.mr import ATTACKS, MrFigures, head_scores, measure_mr, typicality_score, variance_score
+from tamperscan.bench.mr_page import MrHeads, MrResult, mr_heads_page, mr_page
+from tamperscan.bench.mr_run import run_mr, run_mr_heads
+from tamperscan.data import weights_path
 from tamperscan.detect.blocks import block_mean
+from tamperscan.detect.heads import TYPICALITY_FILE, Head
 from tamperscan.detect.statistics import grid_step
+from tamperscan.detect.typicality import Typicality
+from tamperscan.diffusion.weights import open_weights
 from tamperscan.errors import BenchError
 from tamperscan.scan.volume import Scan
 
@@ -67,9 +72,35 @@ def test_page_tells_what_it_stands_on():
     assert "| taken out, smooth | ours | 7 | 0.80 [0.70, 0.90] |" in page
 
 
+def test_page_by_head_tells_each_patient_and_what_was_seen():
+    value = Estimate(0.8, 0.7, 0.9)
+    figures = (MrFigures("combined", "nodule", "inject", 7, value, value, value),)
+    result = MrHeads(("tamperscan-mr", "ab" * 32), 7, {"STS_001": (("one", "two"), figures)})
+    page = mr_heads_page(result, Provenance("tamperscan bench mr --heads", ""))
+    assert "the noise predictor has seen all of them" in " ".join(page.split())
+    assert "### STS_001" in page
+    assert "| put in, nodule | combined | 7 | 0.80 [0.70, 0.90] |" in page
+
+
+def test_heads_share_a_measurement(scan):
+    weights = open_weights(weights_path("mr"))
+    typicality = Typicality.from_dict(json.loads((weights.folder / TYPICALITY_FILE).read_text()))
+    heads = {name: Head("typicality", typicality) for name in ("one", "other")}
+    scores = head_scores(weights, heads, threads=1)
+    one, other = (score(scan, 10) for score in scores.values())
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(one, typicality_score(weights, typicality, threads=1)(scan, 10))
+    assert not np.array_equal(one, scores["one"](scan, 11), equal_nan=True)
+
+
 def test_missing_scans_are_told(tmp_path):
     with pytest.raises(BenchError, match="is not there"):
         run_mr(tmp_path, tmp_path, "UCSF-BR-06", 1)
     (tmp_path / "mr" / "series").mkdir(parents=True)
     with pytest.raises(BenchError, match="needs series of UCSF-BR-06"):
         run_mr(tmp_path, tmp_path, "UCSF-BR-06", 1)
+
+
+def test_detector_with_one_head_has_none_to_compare(tmp_path):
+    with pytest.raises(BenchError, match="one head only"):
+        run_mr_heads(tmp_path, weights_path("mr"), 1)

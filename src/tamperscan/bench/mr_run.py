@@ -82,26 +82,29 @@ def run_mr(
 
 def run_mr_heads(
     data: Path,
+    detector: Path,
     seeds: int,
     *,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> MrHeads:
-    """Measure the heads of the packaged detector, each patient by what has not learned from it.
+    """Measure the heads of an MR detector, each patient by what has not learned from it.
 
     Parameters
     ----------
     data, seeds, threads, progress
         As for `run_mr`; progress is told anew for each patient.
+    detector
+        Folder of weights with a self-forged head, calibrated on parts of the scans.
 
     Raises
     ------
     BenchError
-        If the packaged detector has no self-forged head, or the scans that it was made of are missing.
+        If the detector has no self-forged head, or the scans that it was made of are missing.
     """
-    weights = open_weights(weights_path("mr"))
+    weights = open_weights(detector)
     if len(heads_in(weights)) == 1:
-        raise BenchError(f"{weights.card.name}: has one head only, there is nothing to compare.")
+        raise BenchError(f"{detector}: has one head only, there is nothing to compare. Train a self-forged head first.")
     facts = read_facts(weights)
     scans = {patient: _scans(data / MR_SERIES, patient)[0] for names in facts.held_out for patient in names}
     meter = SliceMeter(NoisePredictor(weights, threads=threads), weights.card)

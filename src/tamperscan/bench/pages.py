@@ -95,8 +95,10 @@ def _honesty() -> str:
     return paragraph(
         "No tampered slice was used in training, calibration or thresholds. The choice of statistics, however, was",
         "informed by looking at tampered slices: the first looks, with pilot networks, were at all of them, later ones",
-        "at the development half only (scans whose name has an even SHA-256). So the reserved half is the less biased",
-        "one, but not an untouched one.",
+        "at the development half only (scans whose name has an even SHA-256). There about 60 variants of typicality",
+        "were compared, and a dozen ways to turn the self-forged head's odds into a score and to add the two; the",
+        "simplest was taken, odds as they are and equal weights. So the reserved half is the less biased one, but not",
+        "an untouched one.",
     )
 
 

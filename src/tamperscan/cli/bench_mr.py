@@ -17,8 +17,9 @@ def mr(
         typer.Option("--left-out", file_okay=False, help="Weights of a predictor trained without the patient."),
     ] = None,
     heads: Annotated[
-        bool, typer.Option("--heads", help="Compare the heads of the packaged detector instead, on every patient.")
-    ] = False,
+        Path | None,
+        typer.Option("--heads", file_okay=False, help="An MR detector whose heads are compared instead, on everybody."),
+    ] = None,
     data: Annotated[
         Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with mr/series/ in it.")
     ] = Path("../shared/data"),
@@ -35,23 +36,23 @@ def mr(
     """Measure detectors on forged MR of a patient that was left out of training.
 
     Copies, drawn nodules and smooth in-painting; beside ours the published score with the same predictor, the plain
-    local variance, and the packaged detector, which has seen the patient. With --heads each patient of the packaged
-    detector is judged by the member that holds it out.
+    local variance, and the packaged detector, which has seen the patient. With --heads each patient of a detector
+    is judged by the member of its self-forged head that holds the patient out.
     """
     from tamperscan.bench.document import plain, provenance, write_section
     from tamperscan.bench.mr_page import mr_heads_page, mr_page
     from tamperscan.bench.mr_run import run_mr, run_mr_heads
     from tamperscan.errors import BenchError
 
-    if (left_out is None) != heads:
-        raise BenchError("either --left-out with a folder of weights, or --heads is needed.")
+    if (left_out is None) == (heads is None):
+        raise BenchError("one of --left-out and --heads is needed, each with a folder of weights.")
     asked: tuple[str | Path, ...] = ("bench", "mr", "--data", data, "--seeds", str(seeds))
     with Bar("Forged MR") as bar:
-        if left_out is None:
-            by_head = run_mr_heads(data, seeds, threads=threads, progress=bar.update)
-            origin = provenance(*asked, "--heads")
+        if heads is not None:
+            by_head = run_mr_heads(data, heads, seeds, threads=threads, progress=bar.update)
+            origin = provenance(*asked, "--heads", heads)
             section, page, result = "mr-heads", mr_heads_page(by_head, origin), plain(by_head)
-        else:
+        elif left_out is not None:
             of_one = run_mr(data, left_out, patient, seeds, threads=threads, progress=bar.update)
             origin = provenance(*asked, "--left-out", left_out, "--patient", patient)
             section, page, result = "mr", mr_page(of_one, origin), plain(of_one)
