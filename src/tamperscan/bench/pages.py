@@ -21,10 +21,10 @@ _HALF_HEADS = {
 }
 
 
-def ctgan_page(result: CtganResult, origin: Provenance) -> str:
-    """Tell the results on CT-GAN slices."""
+def ctgan_page(result: CtganResult, origin: Provenance, head: str | None = None) -> str:
+    """Tell the results on CT-GAN slices; a head that was asked for is named in the title."""
     sections = [
-        "## Real tampered scans: CT-GAN",
+        _title("Real tampered scans: CT-GAN", head),
         _ctgan_head(result, origin),
         _reasons("Why slices, tampered and authentic together, have no score:", result.left_out),
         _honesty(),
@@ -41,10 +41,10 @@ def ctgan_page(result: CtganResult, origin: Provenance) -> str:
     return "\n\n".join(section for section in sections if section)
 
 
-def authentic_page(result: AuthenticResult, origin: Provenance) -> str:
-    """Tell the false alarms on authentic scans."""
+def authentic_page(result: AuthenticResult, origin: Provenance, head: str | None = None) -> str:
+    """Tell the false alarms on authentic scans; a head that was asked for is named in the title."""
     sections = [
-        "## False alarms on authentic scans",
+        _title("False alarms on authentic scans", head),
         _authentic_head(result, origin),
         _warning(result.not_held_out),
         alarms_table(result),
@@ -56,6 +56,10 @@ def authentic_page(result: AuthenticResult, origin: Provenance) -> str:
         _seen(result.seen) if result.seen else "",
     ]
     return "\n\n".join(section for section in sections if section)
+
+
+def _title(words: str, head: str | None) -> str:
+    return f"## {words}, head {head}" if head else f"## {words}"
 
 
 def speed_page(result: SpeedResult, origin: Provenance) -> str:

@@ -84,7 +84,7 @@ def ctgan(
     with ExitStack() as bars:
         result = run_ctgan(_request(bars, data, detector, head, split, reference))
     origin = provenance(*words)
-    _tell(_section("ctgan", head), result, origin, ctgan_page(result, origin), write=write, as_json=as_json)
+    _tell(_section("ctgan", head), result, origin, ctgan_page(result, origin, head), write=write, as_json=as_json)
 
 
 @app.command(epilog="Example: tamperscan bench authentic --data ../shared/data --write docs/results.md")
@@ -109,7 +109,9 @@ def authentic(
     with ExitStack() as bars:
         result = run_authentic(_request(bars, data, detector, head, split), seen=seen)
     origin = provenance(*words)
-    _tell(_section("authentic", head), result, origin, authentic_page(result, origin), write=write, as_json=as_json)
+    _tell(
+        _section("authentic", head), result, origin, authentic_page(result, origin, head), write=write, as_json=as_json
+    )
 
 
 @app.command(epilog="Example: tamperscan bench speed --data ../shared/data --write docs/results.md")
