@@ -13,6 +13,17 @@ from tamperscan.cli.bench_compare import EPILOG, compare, steps
 from tamperscan.cli.bench_explain import explain
 from tamperscan.cli.bench_mr import mr
 from tamperscan.cli.bench_nodules import nodules
+from tamperscan.cli.bench_options import (
+    DATA,
+    SPLIT,
+    DataOption,
+    DetectorOption,
+    HeadOption,
+    JsonOption,
+    SplitOption,
+    ThreadsOption,
+    WriteOption,
+)
 from tamperscan.cli.bench_predictors import predictors
 from tamperscan.cli.bench_volumes import volumes
 from tamperscan.cli.console import Bar, new_app, notices, tell_error
@@ -22,24 +33,6 @@ if TYPE_CHECKING:
     from tamperscan.bench.runs import Request
 
 app = new_app(cls=default_group("compare"), no_args_is_help=True)
-
-DataOption = Annotated[
-    Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/ and ctgan/ in it.")
-]
-DetectorOption = Annotated[str, typer.Option("--detector", help='Packaged detector ("ct") or a folder that holds one.')]
-HeadOption = Annotated[
-    str | None, typer.Option("--head", help="Which of the detector's heads; its strongest if not given.")
-]
-SplitOption = Annotated[
-    Path, typer.Option("--split", dir_okay=False, help="JSON file of part to globs below ct/; a glob is a patient.")
-]
-WriteOption = Annotated[
-    Path | None, typer.Option("--write", dir_okay=False, help="Page whose section is written, e.g. docs/results.md.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
-
-DATA = Path("../shared/data")
-SPLIT = Path("training/ct-split.json")
 
 
 @app.callback(epilog=EPILOG)
@@ -120,7 +113,7 @@ def speed(
     detector: DetectorOption = "ct",
     slices: Annotated[int, typer.Option("--slices", min=1, help="Slices that each way is run on.")] = 5,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often each way is run on them.")] = 5,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads; all cores if not given.")] = None,
+    threads: ThreadsOption = None,
     long_scan: Annotated[
         int, typer.Option("--long-scan", min=0, help="Slices of the scan whose memory is measured; 0 for none.")
     ] = 300,

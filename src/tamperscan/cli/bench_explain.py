@@ -10,22 +10,14 @@ from typing import Annotated
 import typer
 
 from tamperscan.cli.bench_compare import steps
+from tamperscan.cli.bench_options import DATA, SPLIT, DataOption, DetectorOption, JsonOption, SplitOption
 from tamperscan.cli.console import notices, tell_error
-
-DATA = Path("../shared/data")
-SPLIT = Path("training/ct-split.json")
 
 
 def explain(
-    data: Annotated[
-        Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/ and ctgan/ in it.")
-    ] = DATA,
-    detector: Annotated[
-        str, typer.Option("--detector", help='Packaged detector ("ct") or a folder that holds one.')
-    ] = "ct",
-    split: Annotated[
-        Path, typer.Option("--split", dir_okay=False, help="JSON file of part to globs below ct/; a glob is a patient.")
-    ] = SPLIT,
+    data: DataOption = DATA,
+    detector: DetectorOption = "ct",
+    split: SplitOption = SPLIT,
     out: Annotated[
         Path | None, typer.Option("--out", file_okay=False, help="Folder for the figures; none are drawn if not given.")
     ] = None,
@@ -35,7 +27,7 @@ def explain(
             "--write", dir_okay=False, help="Page whose sections are written, e.g. docs/explanation/why-it-works.md."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say why a detector tells tampered places from others: attribution, spectra, noise levels.
 

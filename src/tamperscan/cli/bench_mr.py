@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tamperscan.cli.bench_options import JsonOption
 from tamperscan.cli.console import Bar, notices
 
 
@@ -31,7 +32,7 @@ def mr(
     write: Annotated[
         Path | None, typer.Option("--write", dir_okay=False, help="Page whose section 'mr' or 'mr-heads' is written.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure detectors on forged MR of a patient that was left out of training.
 

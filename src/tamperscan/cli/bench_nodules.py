@@ -10,41 +10,37 @@ from typing import Annotated
 import typer
 
 from tamperscan.cli.bench_compare import steps
+from tamperscan.cli.bench_options import (
+    DATA,
+    SPLIT,
+    DataOption,
+    DetectorOption,
+    HeadOption,
+    JsonOption,
+    SplitOption,
+    ThreadsOption,
+    WriteOption,
+)
 from tamperscan.cli.console import notices, tell_error
 
-DATA = Path("../shared/data")
-SPLIT = Path("training/ct-split.json")
 MARKS = Path("training/ct-nodules.json")
 OUT = Path("runs/bench-nodules")
 
 
 def nodules(
-    data: Annotated[
-        Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/ and ctgan/ in it.")
-    ] = DATA,
-    detector: Annotated[
-        str, typer.Option("--detector", help='Packaged detector ("ct") or a folder that holds one.')
-    ] = "ct",
-    head: Annotated[
-        str | None, typer.Option("--head", help="Which of the detector's heads; its own choice if not given.")
-    ] = None,
-    split: Annotated[
-        Path, typer.Option("--split", dir_okay=False, help="JSON file of part to globs below ct/; a glob is a patient.")
-    ] = SPLIT,
+    data: DataOption = DATA,
+    detector: DetectorOption = "ct",
+    head: HeadOption = None,
+    split: SplitOption = SPLIT,
     marks: Annotated[
         Path, typer.Option("--nodules", dir_okay=False, help="JSON file of nodules that readers have not marked.")
     ] = MARKS,
     out: Annotated[
         Path, typer.Option("--out", "-o", file_okay=False, help="Folder that remembers scores; an ended run goes on.")
     ] = OUT,
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="CPU threads; all cores if not given.")
-    ] = None,
-    write: Annotated[
-        Path | None,
-        typer.Option("--write", dir_okay=False, help="Page whose section is written, e.g. docs/results.md."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
+    threads: ThreadsOption = None,
+    write: WriteOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure a detector that is told the place, as in the paper: fake nodules against real ones.
 

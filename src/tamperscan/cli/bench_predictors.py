@@ -8,16 +8,13 @@ from typing import Annotated
 
 import typer
 
+from tamperscan.cli.bench_options import DATA, SPLIT, DataOption, JsonOption, SplitOption
 from tamperscan.cli.console import Bar, notices, tell_error
 
 
 def predictors(
-    data: Annotated[
-        Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/ and ctgan/ in it.")
-    ] = Path("../shared/data"),
-    split: Annotated[
-        Path, typer.Option("--split", dir_okay=False, help="JSON file of part to globs below ct/; a glob is a patient.")
-    ] = Path("training/ct-split.json"),
+    data: DataOption = DATA,
+    split: SplitOption = SPLIT,
     runs: Annotated[
         Path, typer.Option("--runs", file_okay=False, help="Folder of the study; an ended run goes on from it.")
     ] = Path("runs/study"),
@@ -32,7 +29,7 @@ def predictors(
     write: Annotated[
         Path | None, typer.Option("--write", dir_okay=False, help="Page whose section 'predictors' is written.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train small noise predictors that differ in one thing, and measure them on patients that none has seen.
 
