@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -90,3 +91,17 @@ def test_denoising_leaves_what_the_window_clips(run):
     clean = denoiser(NoisePredictor(weights, threads=1), window)(image, 20.0)
     np.testing.assert_array_equal(clean[:4], image[:4])
     assert np.isfinite(clean).all()
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system does not tell which cores a process may use"
+)
+def test_the_head_uses_the_cores_that_the_process_may_use(made):
+    weights, _ = made
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        head, predictor = SelfForgedNetwork(weights), NoisePredictor(weights)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert [each._session.get_session_options().intra_op_num_threads for each in (head, predictor)] == [1, 1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from scipy import ndimage
 
 from tamperscan.detect.blocks import block_mean
 from tamperscan.detect.statistics import grid_step
-from tamperscan.diffusion.runtime import onnxruntime
+from tamperscan.diffusion.runtime import open_session, pad_to_stride
 from tamperscan.diffusion.weights import Card, Weights
 from tamperscan.errors import WeightsError
 from tamperscan.scan.windows import LUNG_NOISE_CT
@@ -73,15 +72,7 @@ class SelfForgedNetwork:
     def __init__(self, weights: Weights, *, threads: int | None = None) -> None:
         self.facts = read_facts(weights)
         self.stride = weights.card.stride
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or (os.cpu_count() or 1)
-        options.log_severity_level = 3
-        options.enable_cpu_mem_arena = False
-        path = weights.folder / HEAD_FILE
-        try:
-            self._session = onnxruntime.InferenceSession(path, sess_options=options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises classes of its own that it does not export
-            raise WeightsError(f"{path}: can't be run ({error}). Make the head anew.") from error
+        self._session = open_session(weights.folder / HEAD_FILE, threads=threads, advice="Make the head anew.")
 
     def log_odds(self, image: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return each member's log-odds that a pixel was altered.
@@ -98,10 +89,9 @@ class SelfForgedNetwork:
         float32 ``[member, row, column]``.
         """
         rows, columns = image.shape
-        padding = ((0, 0), (0, -rows % self.stride), (0, -columns % self.stride))
         inputs = {
-            "image": np.pad(image[None], padding, mode="edge")[None],
-            "noise": np.pad(noise, padding, mode="edge")[None],
+            "image": pad_to_stride(image[None], self.stride)[None],
+            "noise": pad_to_stride(noise, self.stride)[None],
         }
         odds: NDArray[np.float32] = self._session.run(None, inputs)[0]
         return odds[0, :, :rows, :columns]
