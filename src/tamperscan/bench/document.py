@@ -57,6 +57,11 @@ def source_commit() -> str:
     return f"{commit} with changes" if commit and changed else commit
 
 
+def title(words: str, head: str | None = None) -> str:
+    """Head a section; a detector's head that was asked for is named."""
+    return f"## {words}, head {head}" if head else f"## {words}"
+
+
 def write_section(path: Path, name: str, text: str) -> None:
     """Write a section of a page between its markers; the other sections stay.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tamperscan.bench.document import Provenance
+from tamperscan.bench.document import Provenance, title
 from tamperscan.bench.metrics import ROUNDS
 from tamperscan.bench.nodules import HALVES, HELD_OUT_NODULES, Comparison, NoduleResult
 from tamperscan.bench.nodules_places import HELD_OUT, LEAST_REFERENCES, REFERENCE_PLACES, SEEN
@@ -15,12 +15,12 @@ from tamperscan.bench.tables import estimate, paragraph, table
 _HALVES = {"all": "all scans", "development": "development half", "reserved": "reserved half"}
 
 
-def nodules_page(result: NoduleResult, origin: Provenance) -> str:
+def nodules_page(result: NoduleResult, origin: Provenance, head: str | None = None) -> str:
     """Tell what came of the protocol."""
     injected = [one for one in result.comparisons if one.kind == "injected"]
     removed = [one for one in result.comparisons if one.kind == "removed"]
     sections = [
-        "## The place is told: fake nodules against real ones",
+        title("The place is told: fake nodules against real ones", head),
         _head(result, origin),
         _paper(),
         "### Injections against real nodules",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from tamperscan.bench.authentic import AuthenticResult, SeenEffect
 from tamperscan.bench.authentic_tables import alarms_table, scanners_table, scans_table
 from tamperscan.bench.ctgan import FALSE_ALARMS, FOLD_NAMES, HALVES, CtganResult, GroupResult, Threshold
-from tamperscan.bench.document import Provenance
+from tamperscan.bench.document import Provenance, title
 from tamperscan.bench.labels import FOLDS, KINDS
 from tamperscan.bench.metrics import ROUNDS
 from tamperscan.bench.speed import SpeedResult
@@ -24,7 +24,7 @@ _HALF_HEADS = {
 def ctgan_page(result: CtganResult, origin: Provenance, head: str | None = None) -> str:
     """Tell the results on CT-GAN slices; a head that was asked for is named in the title."""
     sections = [
-        _title("Real tampered scans: CT-GAN", head),
+        title("Real tampered scans: CT-GAN", head),
         _ctgan_head(result, origin),
         _reasons("Why slices, tampered and authentic together, have no score:", result.left_out),
         _honesty(),
@@ -44,7 +44,7 @@ def ctgan_page(result: CtganResult, origin: Provenance, head: str | None = None)
 def authentic_page(result: AuthenticResult, origin: Provenance, head: str | None = None) -> str:
     """Tell the false alarms on authentic scans; a head that was asked for is named in the title."""
     sections = [
-        _title("False alarms on authentic scans", head),
+        title("False alarms on authentic scans", head),
         _authentic_head(result, origin),
         _warning(result.not_held_out),
         alarms_table(result),
@@ -56,10 +56,6 @@ def authentic_page(result: AuthenticResult, origin: Provenance, head: str | None
         _seen(result.seen) if result.seen else "",
     ]
     return "\n\n".join(section for section in sections if section)
-
-
-def _title(words: str, head: str | None) -> str:
-    return f"## {words}, head {head}" if head else f"## {words}"
 
 
 def speed_page(result: SpeedResult, origin: Provenance) -> str:

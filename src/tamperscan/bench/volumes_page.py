@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tamperscan.bench.document import Provenance
+from tamperscan.bench.document import Provenance, title
 from tamperscan.bench.metrics import ROUNDS
 from tamperscan.bench.tables import estimate, paragraph, table
 from tamperscan.bench.volumes import VolumesResult
 from tamperscan.bench.volumes_figures import Measures, MethodResult
 
 
-def volumes_page(result: VolumesResult, origin: Provenance) -> str:
+def volumes_page(result: VolumesResult, origin: Provenance, head: str | None = None) -> str:
     """Tell the results on forged blocks."""
     unrelated = [one for one in result.methods if not one.related]
     related = [one for one in result.methods if one.related]
     sections = [
-        "## Forged volumes: what the slices around a tampering add",
+        title("Forged volumes: what the slices around a tampering add", head),
         _head(result, origin),
         "### Methods unlike anything that a detector learns from",
         _methods(unrelated),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,8 +24,9 @@ from tamperscan.cli.bench_options import (
     WriteOption,
 )
 from tamperscan.cli.bench_predictors import predictors
+from tamperscan.cli.bench_telling import tell
 from tamperscan.cli.bench_volumes import volumes
-from tamperscan.cli.console import Bar, new_app, notices, tell_error
+from tamperscan.cli.console import Bar, new_app, tell_error
 from tamperscan.cli.default_group import default_group
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def ctgan(
     with ExitStack() as bars:
         result = run_ctgan(_request(bars, data, detector, head, split, reference))
     origin = provenance(*words)
-    _tell(_section("ctgan", head), result, origin, ctgan_page(result, origin, head), write=write, as_json=as_json)
+    tell("ctgan", result, origin, ctgan_page(result, origin, head), head=head, write=write, as_json=as_json)
 
 
 @app.command(epilog="Example: tamperscan bench authentic --data ../shared/data --write docs/results.md")
@@ -102,9 +102,7 @@ def authentic(
     with ExitStack() as bars:
         result = run_authentic(_request(bars, data, detector, head, split), seen=seen)
     origin = provenance(*words)
-    _tell(
-        _section("authentic", head), result, origin, authentic_page(result, origin, head), write=write, as_json=as_json
-    )
+    tell("authentic", result, origin, authentic_page(result, origin, head), head=head, write=write, as_json=as_json)
 
 
 @app.command(epilog="Example: tamperscan bench speed --data ../shared/data --write docs/results.md")
@@ -141,12 +139,7 @@ def speed(
     numbers = ["--slices", str(slices), "--repeats", str(repeats), "--threads", str(result.threads)]
     numbers += ["--long-scan", str(long_scan)]
     origin = provenance("bench", "speed", "--data", data, "--detector", detector, *numbers)
-    _tell("speed", result, origin, speed_page(result, origin), write=write, as_json=as_json)
-
-
-def _section(name: str, head: str | None) -> str:
-    """Name the section of the page; each head that is asked for has its own."""
-    return f"{name}-{head}" if head else name
+    tell("speed", result, origin, speed_page(result, origin), write=write, as_json=as_json)
 
 
 def _options(data: Path, detector: str, head: str | None, split: Path) -> list[str | Path]:
@@ -168,12 +161,3 @@ def _request(
         step=steps(bars),
         on_error=lambda error: tell_error(str(error)),
     )
-
-
-def _tell(name: str, result: Any, origin: Any, page: str, *, write: Path | None, as_json: bool) -> None:
-    from tamperscan.bench.document import plain, write_section
-
-    if write is not None:
-        write_section(write, name, page)
-        notices().print(f"The section '{name}' is in {write}.", soft_wrap=True)
-    print(json.dumps({"origin": plain(origin), name.split("-")[0]: plain(result)}) if as_json else page)

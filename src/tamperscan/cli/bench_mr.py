@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tamperscan.cli.bench_options import JsonOption
-from tamperscan.cli.console import Bar, notices
+from tamperscan.cli.bench_telling import tell
+from tamperscan.cli.console import Bar
 
 
 def mr(
@@ -40,7 +40,7 @@ def mr(
     local variance, and the packaged detector, which has seen the patient. With --heads each patient of a detector
     is judged by the member of its self-forged head that holds the patient out.
     """
-    from tamperscan.bench.document import plain, provenance, write_section
+    from tamperscan.bench.document import provenance
     from tamperscan.bench.mr_page import mr_heads_page, mr_page
     from tamperscan.bench.mr_run import run_mr, run_mr_heads
     from tamperscan.errors import BenchError
@@ -52,12 +52,10 @@ def mr(
         if heads is not None:
             by_head = run_mr_heads(data, heads, seeds, threads=threads, progress=bar.update)
             origin = provenance(*asked, "--heads", heads)
-            section, page, result = "mr-heads", mr_heads_page(by_head, origin), plain(by_head)
+            told: tuple[str, Any, str] = "mr-heads", by_head, mr_heads_page(by_head, origin)
         elif left_out is not None:
             of_one = run_mr(data, left_out, patient, seeds, threads=threads, progress=bar.update)
             origin = provenance(*asked, "--left-out", left_out, "--patient", patient)
-            section, page, result = "mr", mr_page(of_one, origin), plain(of_one)
-    if write is not None:
-        write_section(write, section, page)
-        notices().print(f"The section '{section}' is in {write}.", soft_wrap=True)
-    print(json.dumps({"origin": plain(origin), section: result}) if as_json else page)
+            told = "mr", of_one, mr_page(of_one, origin)
+    name, result, page = told
+    tell(name, result, origin, page, write=write, as_json=as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +20,8 @@ from tamperscan.cli.bench_options import (
     ThreadsOption,
     WriteOption,
 )
-from tamperscan.cli.console import notices, tell_error
+from tamperscan.cli.bench_telling import tell
+from tamperscan.cli.console import tell_error
 
 MARKS = Path("training/ct-nodules.json")
 OUT = Path("runs/bench-nodules")
@@ -46,7 +46,7 @@ def nodules(
 
     Injections of ctgan/labels.csv against real nodules, removals against healthy lung; beside the published score.
     """
-    from tamperscan.bench.document import plain, provenance, write_section
+    from tamperscan.bench.document import provenance
     from tamperscan.bench.nodules import NoduleRequest, run_nodules
     from tamperscan.bench.nodules_page import nodules_page
 
@@ -67,8 +67,4 @@ def nodules(
     words: list[str | Path] = ["bench", "nodules", "--data", data, "--detector", detector, "--split", split]
     words += ["--nodules", marks, *(["--head", head] if head else [])]
     origin = provenance(*words)
-    page = nodules_page(result, origin)
-    if write is not None:
-        write_section(write, "nodules", page)
-        notices().print(f"The section 'nodules' is in {write}.", soft_wrap=True)
-    print(json.dumps({"origin": plain(origin), "nodules": plain(result)}) if as_json else page)
+    tell("nodules", result, origin, nodules_page(result, origin, head), head=head, write=write, as_json=as_json)

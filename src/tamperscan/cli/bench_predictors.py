@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tamperscan.cli.bench_options import DATA, SPLIT, DataOption, JsonOption, SplitOption
-from tamperscan.cli.console import Bar, notices, tell_error
+from tamperscan.cli.bench_telling import tell
+from tamperscan.cli.console import Bar, tell_error
 
 
 def predictors(
@@ -38,7 +38,7 @@ def predictors(
     """
     import torch
 
-    from tamperscan.bench.document import plain, provenance, write_section
+    from tamperscan.bench.document import provenance
     from tamperscan.bench.predictor_page import predictors_page
     from tamperscan.bench.predictor_run import run_predictors
     from tamperscan.bench.predictor_study import VARIANTS
@@ -61,8 +61,4 @@ def predictors(
     words += ["--steps", str(steps), "--student", str(student)]
     words += ["--variants", ",".join(names)] if variants else []
     origin = provenance(*words)
-    page = predictors_page(result, origin)
-    if write is not None:
-        write_section(write, "predictors", page)
-        notices().print(f"The section 'predictors' is in {write}.", soft_wrap=True)
-    print(json.dumps({"origin": plain(origin), "predictors": plain(result)}) if as_json else page)
+    tell("predictors", result, origin, predictors_page(result, origin), write=write, as_json=as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +20,7 @@ from tamperscan.cli.bench_options import (
     ThreadsOption,
     WriteOption,
 )
+from tamperscan.cli.bench_telling import tell
 from tamperscan.cli.console import notices, tell_error
 
 
@@ -48,7 +48,7 @@ def volumes(
 
     Blocks of 40 mm of the volumes in the split's parts "test" and "calibrate", each forged by every method.
     """
-    from tamperscan.bench.document import plain, provenance, write_section
+    from tamperscan.bench.document import provenance
     from tamperscan.bench.volumes import VolumesRequest, run_volumes
     from tamperscan.bench.volumes_page import volumes_page
 
@@ -75,8 +75,4 @@ def volumes(
     words += ["--methods", ",".join(chosen)] if chosen else []
     words += ["--blocks", str(blocks)] if blocks else []
     origin = provenance(*words)
-    page = volumes_page(result, origin)
-    if write is not None:
-        write_section(write, "volumes", page)
-        notices().print(f"The section 'volumes' is in {write}.", soft_wrap=True)
-    print(json.dumps({"origin": plain(origin), "volumes": plain(result)}) if as_json else page)
+    tell("volumes", result, origin, volumes_page(result, origin, head), head=head, write=write, as_json=as_json)
