@@ -89,3 +89,16 @@ def test_patients_are_scored_by_the_member_that_has_not_seen_them(headed):
     assert facts.members_without("patient 1") == (0,)
     assert facts.members_without("patient 2") == (1,)
     assert facts.members_without("somebody else") is None
+
+
+def test_heads_share_what_was_fitted(headed, tmp_path, monkeypatch):
+    from tamperscan.detect import calibrating
+
+    fitted = []
+    fit = calibrating.fit_typicality
+    monkeypatch.setattr(calibrating, "fit_typicality", lambda slices: fitted.append(len(slices)) or fit(slices))
+    again = calibrate_weights(headed, patients(), tmp_path)
+    assert sorted(fitted) == [len(PATIENTS) - 1] * len(PATIENTS) + [len(PATIENTS)]
+    for head in HEADS:
+        name = calibration_file(head)
+        assert (again.folder / name).read_bytes() == (headed.folder / name).read_bytes()

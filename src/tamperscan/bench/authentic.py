@@ -12,14 +12,12 @@ from scipy import special
 
 from tamperscan.bench.metrics import CONFIDENCE, Estimate, auc_estimate, share_estimate
 from tamperscan.detect.acquisition import measure_acquisition
-from tamperscan.detect.calibrating import MeasuredScan, measure_scan, scores_of
+from tamperscan.detect.calibrating import MeasuredScan, fit_on, measure_scan, scores_of
 from tamperscan.detect.detector import Detector
 from tamperscan.detect.ground import reasons_to_abstain
 from tamperscan.detect.heads import Head
 from tamperscan.detect.likeness import kernel_class
 from tamperscan.detect.measure import SliceMeter
-from tamperscan.detect.statistics import WindowStatistics
-from tamperscan.detect.typicality import fit_typicality
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.weights import Weights
 from tamperscan.scan import Scan
@@ -199,7 +197,7 @@ def seen_effect(weights: Weights, parts: Iterable[tuple[str, str, Scan]]) -> See
     for part, patient, scan in parts:
         if not reasons_to_abstain(scan, weights.card):
             measured[part, patient].append(measure_scan(meter, scan))
-    scores = _left_out_scores({key: scans for key, scans in measured.items() if _statistics(scans)})
+    scores = _left_out_scores({key: scans for key, scans in measured.items() if any(scan.slices for scan in scans)})
     seen = {patient: values for (part, patient), values in scores.items() if part == "train"}
     return compare_seen(seen, {patient: values for (part, patient), values in scores.items() if part != "train"})
 
@@ -238,14 +236,10 @@ def _left_out_scores(patients: Mapping[tuple[str, str], list[MeasuredScan]]) -> 
     """Score each patient's slices by a typicality fitted on all other patients."""
     scores = {}
     for left_out, scans in patients.items():
-        typicality = fit_typicality([_statistics(others) for key, others in patients.items() if key != left_out])
+        typicality = fit_on({key: others for key, others in patients.items() if key != left_out})
         values = np.concatenate([scores_of(scan, Head("typicality", typicality)) for scan in scans])
         scores[left_out] = [float(value) for value in values if math.isfinite(value)]
     return {key: values for key, values in scores.items() if values}
-
-
-def _statistics(scans: Iterable[MeasuredScan]) -> list[WindowStatistics]:
-    return [statistics for scan in scans for statistics in scan.slices]
 
 
 def _flat(scores: Mapping[str, Sequence[float]]) -> tuple[list[float], list[str]]:

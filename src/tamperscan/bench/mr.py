@@ -22,8 +22,7 @@ from tamperscan.bench.metrics import Estimate, auc, auc_estimate, mean_estimate,
 from tamperscan.bench.units import bench_units
 from tamperscan.detect.back_in_time import BackInTime
 from tamperscan.detect.blocks import block_mean
-from tamperscan.detect.calibrating import measure_scan
-from tamperscan.detect.calibrating_parts import fit_on
+from tamperscan.detect.calibrating import fit_on, measure_scan
 from tamperscan.detect.heads import Head
 from tamperscan.detect.measure import SliceMeasurement, SliceMeter
 from tamperscan.detect.regions_mr import body_mask, find_air

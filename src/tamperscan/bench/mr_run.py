@@ -17,8 +17,7 @@ from tamperscan.bench.mr import (
 )
 from tamperscan.bench.mr_page import MrHeads, MrResult
 from tamperscan.data import weights_path
-from tamperscan.detect.calibrating import MeasuredScan, measure_scan
-from tamperscan.detect.calibrating_parts import fit_on
+from tamperscan.detect.calibrating import MeasuredScan, fit_on, measure_scan
 from tamperscan.detect.heads import HEADS, TYPICALITY_FILE, Head, heads_in, read_combination
 from tamperscan.detect.measure import SliceMeter
 from tamperscan.detect.self_forged import read_facts

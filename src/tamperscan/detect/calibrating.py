@@ -113,13 +113,39 @@ def calibrate_weights(
             f"{len(patients)} patients with measurable lungs are too few to calibrate on: at least {_LEAST_PATIENTS}"
             " are needed, and 19 for an alarm rate of 0.05. Give more authentic scans."
         )
-    made = _calibrate_heads(weights, patients, progress)
+    fits = Fits(patients)
+    made = _calibrate_heads(weights, patients, fits, progress)
     aside = {each.patient: each for own in made.values() for each in own.aside}
     for patient in aside.values():
         on_set_aside(patient)
     kept = {name: measured for name, measured in patients.items() if name not in aside}
-    typicality = fit_typicality([_slices(measured) for measured in kept.values()])
-    return write_calibrated(weights, out, typicality, made, _facts(kept, list(aside.values())))
+    return write_calibrated(weights, out, fits.on(kept), made, _facts(kept, list(aside.values())))
+
+
+def fit_on(patients: Mapping[Any, Sequence[MeasuredScan]]) -> Typicality:
+    """Learn what is typical of patients' scans."""
+    return fit_typicality([[each for scan in scans for each in scan.slices] for scans in patients.values()])
+
+
+class Fits:
+    """Typicalities by the patients that they were fitted on, each made once: every head asks for the same ones.
+
+    Parameters
+    ----------
+    patients
+        The measured scans of each patient.
+    """
+
+    def __init__(self, patients: Mapping[str, Sequence[MeasuredScan]]) -> None:
+        self._patients = patients
+        self._made: dict[tuple[str, ...], Typicality] = {}
+
+    def on(self, names: Iterable[str]) -> Typicality:
+        """Return what is typical of these patients."""
+        key = tuple(names)
+        if key not in self._made:
+            self._made[key] = fit_on({name: self._patients[name] for name in key})
+        return self._made[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +207,10 @@ def write_calibrated(
 
 
 def _calibrate_heads(
-    weights: Weights, patients: Mapping[str, Sequence[MeasuredScan]], progress: Callable[[int, int], None]
+    weights: Weights,
+    patients: Mapping[str, Sequence[MeasuredScan]],
+    fits: Fits,
+    progress: Callable[[int, int], None],
 ) -> dict[HeadName, CalibratedHead]:
     """Calibrate each head by patients that had no say in it."""
     made: dict[HeadName, CalibratedHead] = {}
@@ -194,7 +223,7 @@ def _calibrate_heads(
                 unseen = None if facts is None else facts.members_without(patient)
                 return Head(name, typicality, unseen, combination)
 
-            return score_patients(patients, kept, head_for, progress=progress)
+            return score_patients(patients, kept, head_for, fits=fits, progress=progress)
 
         made[name] = CalibratedHead(*calibrate_robustly(list(patients), score), combination)
     return made
@@ -211,6 +240,7 @@ def score_patients(
     learned_from: Sequence[str],
     head_for: Callable[[str, Typicality], Head],
     *,
+    fits: Fits | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, list[ScoredScan]]:
     """Score every patient by a typicality that was fitted without it.
@@ -223,13 +253,15 @@ def score_patients(
         Patients that may be fitted on; the others are scored only.
     head_for
         Makes the head that scores a patient, of that typicality.
+    fits
+        Remembers typicalities of these patients from one head to the next; new if None.
     progress
         Called with (patients scored, patients in all).
     """
+    fits = fits or Fits(patients)
     scored: dict[str, list[ScoredScan]] = {}
     for left_out in _groups(list(patients), _MOST_FITS):
-        others = [_slices(patients[name]) for name in learned_from if name not in left_out]
-        typicality = fit_typicality(others)
+        typicality = fits.on(name for name in learned_from if name not in left_out)
         for name in left_out:
             scored[name] = [_scored(scan, head_for(name, typicality)) for scan in patients[name]]
         progress(len(scored), len(patients))
@@ -278,10 +310,6 @@ def _scored(scan: MeasuredScan, head: Head) -> ScoredScan:
     if scan.acquisition is None:
         raise ValueError(f"{scan.name}: its acquisition was not measured")
     return ScoredScan(scan.name, scores_of(scan, head), scan.spacing_mm[0], scan.acquisition)
-
-
-def _slices(scans: Sequence[MeasuredScan]) -> list[WindowStatistics]:
-    return [statistics for scan in scans for statistics in scan.slices]
 
 
 def _facts(patients: Mapping[str, Sequence[MeasuredScan]], aside: Sequence[SetAside]) -> dict[str, Any]:

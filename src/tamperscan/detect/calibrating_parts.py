@@ -17,6 +17,7 @@ from tamperscan.detect.calibrating import (
     CalibratedHead,
     MeasuredScan,
     combination_of,
+    fit_on,
     measure_scan,
     scores_of,
     write_calibrated,
@@ -26,7 +27,6 @@ from tamperscan.detect.ground_mr import SEEN, mr_measures, seen_ranges
 from tamperscan.detect.heads import Head, HeadName, heads_in
 from tamperscan.detect.measure import SliceMeter
 from tamperscan.detect.self_forged import SelfForgedNetwork, read_facts
-from tamperscan.detect.typicality import Typicality, fit_typicality
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.weights import Weights
 from tamperscan.errors import TrainingError
@@ -79,11 +79,6 @@ def calibrate_on_parts(
     if parts < _LEAST_PARTS:
         raise TrainingError(f"{parts} parts of scans are too few: {_LEAST_PARTS} are needed. Give longer series.")
     return write_calibrated(weights, out, fit_on(patients), made, {**_facts(patients, parts), SEEN: seen_ranges(seen)})
-
-
-def fit_on(patients: Patients) -> Typicality:
-    """Learn what is typical of patients' scans."""
-    return fit_typicality([[each for scan in scans for each in scan.slices] for scans in patients.values()])
 
 
 def _calibrate_heads(weights: Weights, patients: Patients) -> dict[HeadName, CalibratedHead]:
