@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.detect.anatomy import CHEST_CT, Viewer, anatomy_of
+from tamperscan.detect.regions import Tissues
 from tamperscan.detect.self_forged import SelfForgedNetwork, place_odds
 from tamperscan.detect.statistics import WindowStatistics, grid_step, window_statistics
 from tamperscan.diffusion.predictor import Predictor
@@ -45,6 +46,34 @@ class SliceMeasurement:
     statistics: WindowStatistics
     lung: NDArray[np.bool_]
     odds: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SliceLook:
+    """The part of a slice that holds the region, as the detector sees it.
+
+    Attributes
+    ----------
+    box
+        The part's rows and columns in the slice.
+    hu
+        float32 ``[row, column]`` in HU; an MR's signal on the same scale.
+    inside
+        bool ``[row, column]``: the lung, in MR the body.
+    tissues
+        Its tissues.
+    shown
+        float32 ``[row, column]`` in model units.
+    noise
+        float32 ``[level, row, column]``: the standardised noise that is predicted there.
+    """
+
+    box: tuple[slice, slice]
+    hu: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    tissues: Tissues
+    shown: NDArray[np.float32]
+    noise: NDArray[np.float32]
 
 
 class SliceMeter:
@@ -87,25 +116,42 @@ class SliceMeter:
         SliceMeasurement or None
             None where the slice holds too little lung (in MR: body), or nothing in it can be measured.
         """
+        look = self.look(image, spacing_mm)
+        if look is None:
+            return None
+        statistics = window_statistics(look.hu, look.noise, look.inside, look.tissues, spacing_mm)
+        if not statistics.inside.any():
+            return None
+        odds, step = None, grid_step(spacing_mm)
+        if self._head is not None:
+            places = place_odds(self._head.log_odds(look.shown, look.noise), look.inside, spacing_mm)
+            odds = _on_grid(places, look.box, image.shape, step, np.nan)
+        region = np.zeros(image.shape, dtype=bool)
+        region[look.box] = look.inside
+        return SliceMeasurement(_on_whole_grid(statistics, look.box, image.shape, step), region, odds)
+
+    def look(self, image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> SliceLook | None:
+        """Find the region of a slice and predict the noise there; None where there is too little of it.
+
+        Parameters
+        ----------
+        image, spacing_mm
+            As for `measure`.
+        """
         viewer = self._viewer or self._anatomy.view(image[None])
         region = viewer.region(image, spacing_mm)
         if region.sum() * spacing_mm[0] * spacing_mm[1] < self._anatomy.least_cm2 * 100.0:
             return None
-        step = grid_step(spacing_mm)
         # Aligned to the network's stride as well as to the grid: a part then gives what the whole slice gives.
-        box = _bounding_box(region, math.lcm(step, self._predictor.stride))
+        box = _bounding_box(region, math.lcm(grid_step(spacing_mm), self._predictor.stride))
         part, inside = image[box], region[box]
         shown = (viewer.window or self._window).to_model(part)
-        noise = self._predictor.predict(shown, self._levels)
-        classes = viewer.tissues(part, inside)
-        statistics = window_statistics(viewer.in_hu(part), noise, inside, classes, spacing_mm)
-        if not statistics.inside.any():
-            return None
-        odds = None
-        if self._head is not None:
-            places = place_odds(self._head.log_odds(shown, noise), inside, spacing_mm)
-            odds = _on_grid(places, box, image.shape, step, np.nan)
-        return SliceMeasurement(_on_whole_grid(statistics, box, image.shape, step), region, odds)
+        noise = self.predict(shown)
+        return SliceLook(box, viewer.in_hu(part), inside, viewer.tissues(part, inside), shown, noise)
+
+    def predict(self, shown: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict the noise of an image ``[row, column]`` in model units at the card's levels."""
+        return self._predictor.predict(shown, self._levels)
 
 
 def _window_and_levels(card: Card) -> tuple[IntensityWindow, NDArray[np.float32]]:

@@ -61,6 +61,8 @@ def window_statistics(
     lung: NDArray[np.bool_],
     classes: Tissues,
     spacing_mm: tuple[float, float],
+    *,
+    window_mm: float = WINDOW_MM,
 ) -> WindowStatistics:
     """Measure one slice, or a part of it.
 
@@ -76,9 +78,10 @@ def window_statistics(
         The lung's tissues.
     spacing_mm
         Distance between (rows, columns) in mm.
+    window_mm
+        Standard deviation of the windows in mm.
     """
-    step = grid_step(spacing_mm)
-    averager = _Averager(step, WINDOW_MM / (step * float(np.mean(spacing_mm))))
+    averager = WindowAverager(spacing_mm, window_mm)
     squares, products = noise * noise, _neighbour_products(noise)
     measured = [_by_tissue(averager, squares, products, getattr(classes, name), name) for name in TISSUES]
     energy, whiteness = (np.stack(maps) for maps in zip(*measured, strict=True))
@@ -86,17 +89,27 @@ def window_statistics(
     return WindowStatistics(energy, whiteness, _covariates(averager, hu, lung, classes, spacing_mm), inside)
 
 
-class _Averager:
-    """Averages a map over blocks, then over a Gaussian window."""
+class WindowAverager:
+    """Averages a map over blocks, then over a Gaussian window.
 
-    def __init__(self, step: int, window: float) -> None:
-        self.step, self._window = step, window
+    Parameters
+    ----------
+    spacing_mm
+        Distance between (rows, columns) in mm.
+    window_mm
+        Standard deviation of the window in mm.
+    """
+
+    def __init__(self, spacing_mm: tuple[float, float], window_mm: float) -> None:
+        self.step = grid_step(spacing_mm)
+        self._window = window_mm / (self.step * float(np.mean(spacing_mm)))
 
     def blocks(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Average over blocks; rows and columns that fill no block are left out."""
         return block_mean(values, self.step)
 
     def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Average over windows, on the coarse grid; what lies outside counts zero."""
         averaged: NDArray[np.float32] = ndimage.gaussian_filter(
             self.blocks(values), self._window, mode="constant", truncate=2.5
         )
@@ -104,7 +117,7 @@ class _Averager:
 
 
 def _by_tissue(
-    averager: _Averager,
+    averager: WindowAverager,
     squares: NDArray[np.float32],
     products: tuple[NDArray[np.float32], NDArray[np.float32]],
     mask: NDArray[np.bool_],
@@ -134,7 +147,7 @@ def _neighbour_products(noise: NDArray[np.float32]) -> tuple[NDArray[np.float32]
 
 
 def _neighbours(
-    averager: _Averager, products: tuple[NDArray[np.float32], NDArray[np.float32]], mask: NDArray[np.bool_]
+    averager: WindowAverager, products: tuple[NDArray[np.float32], NDArray[np.float32]], mask: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Average the products over the pairs that lie in one tissue, and those pairs, for each pixel."""
     right, below = mask[:, 1:] & mask[:, :-1], mask[1:] & mask[:-1]
@@ -147,7 +160,7 @@ def _neighbours(
 
 
 def _covariates(
-    averager: _Averager,
+    averager: WindowAverager,
     hu: NDArray[np.float32],
     lung: NDArray[np.bool_],
     classes: Tissues,
@@ -176,7 +189,7 @@ def _covariates(
 
 
 def _depth_mm(
-    coarse_lung: NDArray[np.bool_], averager: _Averager, spacing_mm: tuple[float, float]
+    coarse_lung: NDArray[np.bool_], averager: WindowAverager, spacing_mm: tuple[float, float]
 ) -> NDArray[np.float32]:
     """Distance from the lung's border, on the coarse grid."""
     cell_mm = [side * averager.step for side in spacing_mm]
@@ -185,7 +198,7 @@ def _depth_mm(
 
 
 def _centred_mm(
-    averager: _Averager, lung: NDArray[np.bool_], spacing_mm: tuple[float, float]
+    averager: WindowAverager, lung: NDArray[np.bool_], spacing_mm: tuple[float, float]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Distance from the middle of the lungs' bounding box: noise is stronger in the middle of the body."""
     rows, columns = np.nonzero(lung)

@@ -167,13 +167,18 @@ def evidence(statistics: WindowStatistics, typicality: Typicality, spacing_mm: t
     """
     centred = centre(statistics)
     z = typicality.z_scores(centred, anatomy_terms(statistics))
-    up, down = _one_sided(z), _one_sided(-z)
-    raw = np.where(np.isfinite(z).any(axis=1), np.maximum(up, DOWN_WEIGHT * down), np.nan)
-    suspicion = _smooth(_on_grid(raw, statistics.inside), spacing_mm)
-    return Evidence(suspicion, _on_grid(z.T, statistics.inside), _on_grid(centred.T, statistics.inside))
+    raw = np.where(np.isfinite(z).any(axis=1), one_sided_distance(z), np.nan)
+    suspicion = smooth_map(grid_map(raw, statistics.inside), spacing_mm)
+    return Evidence(suspicion, grid_map(z.T, statistics.inside), grid_map(centred.T, statistics.inside))
 
 
-def _one_sided(z: Array) -> Array:
+def one_sided_distance(z: Array) -> Array:
+    """Return the distance of z-scores ``[window, feature]`` from what is typical; see `evidence`."""
+    distance: Array = np.maximum(_above(z), DOWN_WEIGHT * _above(-z))
+    return distance
+
+
+def _above(z: Array) -> Array:
     positive = np.where(np.isfinite(z), np.maximum(z, 0.0), 0.0)
     distance: Array = np.sqrt((positive**2).sum(axis=1))
     return distance
@@ -216,14 +221,14 @@ def _spread(terms: Array, off: Array, weights: Array) -> tuple[Array, Array]:
     return np.array([fit[0] + shift - slopes @ middle, *slopes]), limits + shift
 
 
-def _on_grid(values: Array, inside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Lay values of the windows inside out on the grid, ``[..., row, column]``."""
+def grid_map(values: Array, inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Lay values of the windows inside out on the coarse grid, ``[..., row, column]``; NaN elsewhere."""
     grid = np.full((*values.shape[:-1], *inside.shape), np.nan, dtype=np.float32)
     grid[..., inside] = values
     return grid
 
 
-def _smooth(values: NDArray[np.float32], spacing_mm: tuple[float, float]) -> NDArray[np.float32]:
+def smooth_map(values: NDArray[np.float32], spacing_mm: tuple[float, float]) -> NDArray[np.float32]:
     """Average over a Gaussian among the windows that have a value."""
     step_mm = max(1, round(GRID_MM / float(np.mean(spacing_mm)))) * float(np.mean(spacing_mm))
     sigma = SMOOTHING_MM / step_mm
