@@ -66,5 +66,5 @@ $(PLAIN)/.plain: $(PACKAGE) README.md LICENSE NOTICE
 $(TEST)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(TEST)/bin/python -m pip install --quiet -c constraints.txt -e '.[train,forge,latent,bench,serve,dev]'
+	$(TEST)/bin/python -m pip install --quiet -c constraints.txt -e '.[train,forge,latent,bench,serve,fast,dev]'
 	@touch $@

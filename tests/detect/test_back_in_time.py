@@ -74,7 +74,7 @@ def test_removed_is_the_published_step_also_with_low_noise_weights(untrained):
     window = IntensityWindow(*untrained.card.window)
     sigma = SCHEDULE.sigma_in_units(0, PUBLISHED_CT.units_per_model_unit) / window.units_per_model_unit
     level = np.full(2, sigma, np.float32)
-    eps = NoisePredictor(untrained, threads=1).predict_batch(window.to_model(patches), level)
+    eps = NoisePredictor(untrained, threads=1, precision="float32").predict_batch(window.to_model(patches), level)
     expected = removed(PUBLISHED_CT.to_model(patches), eps, SCHEDULE)
     assert np.allclose(BackInTime(untrained, threads=1).removed(patches), expected, atol=1e-6)
 

@@ -102,7 +102,7 @@ def test_few_scans_span_no_range():
 
 
 def test_one_slice(detector, authentic):
-    assert detector.screen(replace(authentic, voxels=authentic.voxels[:1]), alarm_rate=0.2).verdict == "clear"
+    assert detector.screen(replace(authentic, voxels=authentic.voxels[1:2]), alarm_rate=0.2).verdict == "clear"
 
 
 def test_two_thousand_slices_that_are_one(detector):

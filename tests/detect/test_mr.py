@@ -143,7 +143,7 @@ def test_packaged_detector_does_not_judge_nothing(packaged, fill):
 def test_packaged_network_gives_the_same_in_a_tile_as_in_the_whole_slice(packaged):
     image = mr_scan(slices=1).voxels[0]
     model = (image / image.max() * 2 - 1).astype(np.float32)
-    predictor = NoisePredictor(packaged.weights, threads=1)
+    predictor = NoisePredictor(packaged.weights, threads=1, precision="float32")
     levels = np.array([2 * level for level in packaged.card.levels_of_range], dtype=np.float32)
     whole = predictor.predict(model, levels)
     tile = predictor.predict(model[32:224, 40:232], levels)

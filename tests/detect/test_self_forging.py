@@ -101,7 +101,7 @@ def test_the_head_uses_the_cores_that_the_process_may_use(made):
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
-        head, predictor = SelfForgedNetwork(weights), NoisePredictor(weights)
+        head, predictor = (each(weights, precision="float32") for each in (SelfForgedNetwork, NoisePredictor))
     finally:
         os.sched_setaffinity(0, allowed)
-    assert [each._session.get_session_options().intra_op_num_threads for each in (head, predictor)] == [1, 1]
+    assert [each._network._session.get_session_options().intra_op_num_threads for each in (head, predictor)] == [1, 1]

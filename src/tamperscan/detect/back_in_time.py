@@ -16,6 +16,7 @@ from scipy import ndimage
 from tamperscan.detect.detector import DEFAULT_ALARM_RATE, Progress, check_inside
 from tamperscan.detect.regions import lung_mask
 from tamperscan.detect.results import Screening, SliceResult
+from tamperscan.diffusion.networks import Device
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.reverse_step import back_in_time
 from tamperscan.diffusion.schedule import NoiseSchedule, noise_schedule
@@ -38,11 +39,13 @@ class BackInTime:
         as well: they are asked at the noise level that the published step stands for.
     threads
         CPU threads; None for all that this process may use.
+    device
+        As for `tamperscan.diffusion.networks.open_network`. The reference is always run in float32.
     """
 
-    def __init__(self, weights: Weights, *, threads: int | None = None) -> None:
+    def __init__(self, weights: Weights, *, threads: int | None = None, device: Device = "auto") -> None:
         self.weights = weights
-        self._predictor = NoisePredictor(weights, threads=threads)
+        self._predictor = NoisePredictor(weights, threads=threads, device=device, precision="float32")
         self._schedule: NoiseSchedule = noise_schedule(weights.card.schedule or "sigmoid", weights.card.timesteps)
 
     @property

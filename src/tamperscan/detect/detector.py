@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.detect.acquisition import measure_acquisition
+from tamperscan.detect.ahead import map_ahead
 from tamperscan.detect.calibration import Calibration, calibration_file
 from tamperscan.detect.findings import find_peaks
 from tamperscan.detect.ground import off_ground, reasons_to_abstain, why_nothing_found
@@ -25,7 +26,9 @@ from tamperscan.detect.scan_evidence import ScanEvidence
 from tamperscan.detect.self_forged import SelfForgedNetwork
 from tamperscan.detect.statistics import grid_step
 from tamperscan.detect.typicality import Typicality
+from tamperscan.diffusion.networks import Device, Precision
 from tamperscan.diffusion.predictor import NoisePredictor
+from tamperscan.diffusion.runtime import usable_cores
 from tamperscan.diffusion.weights import Card, Weights
 from tamperscan.errors import WeightsError
 from tamperscan.scan.volume import Scan
@@ -50,6 +53,13 @@ class Detector:
         ``"typicality"``, ``"self-forged"`` or ``"combined"``; None for the last of these that the weights hold.
     threads
         CPU threads; None for all that this process may use.
+    device, precision
+        As for `tamperscan.diffusion.networks.open_network`.
+
+    Attributes
+    ----------
+    runtime
+        What runs its networks, for people.
 
     Raises
     ------
@@ -65,12 +75,25 @@ class Detector:
         print(screening.verdict, screening.p_value)
     """
 
-    def __init__(self, weights: Weights, *, head: str | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        head: str | None = None,
+        threads: int | None = None,
+        device: Device = "auto",
+        precision: Precision = "auto",
+    ) -> None:
         self.weights = weights
+        self._workers = threads or usable_cores()
         self._head = _read_head(weights, choose_head(weights, head))
         self._calibration = read_calibration(weights, self._head.name)
-        network = None if self._head.name == "typicality" else SelfForgedNetwork(weights, threads=threads)
-        self._meter = SliceMeter(NoisePredictor(weights, threads=threads), weights.card, network)
+        # Slices are worked on side by side, so that each network is run by one thread at a time.
+        how: dict[str, Any] = {"threads": threads, "device": device, "precision": precision}
+        predictor = NoisePredictor(weights, **how)
+        network = None if self._head.name == "typicality" else SelfForgedNetwork(weights, **how)
+        self._meter = SliceMeter(predictor, weights.card, network)
+        self.runtime = predictor.runtime
         self._last: tuple[ref[Scan], int, PlaceEvidence | None] | None = None
 
     @property
@@ -112,10 +135,16 @@ class Detector:
             return self._abstain(scan, reasons, alarm_rate, begun)
         acquisition = measure_acquisition(scan)
         found, meter = ScanEvidence(scan), self._meter.of(scan)
-        for index, image in enumerate(scan.voxels):
+
+        def judge(image: NDArray[np.float32]) -> tuple[PlaceEvidence, NDArray[np.bool_]] | None:
             measured = meter.measure(image, found.pixel_mm)
-            if measured is not None:
-                found.add(index, self._head.evidence(measured.statistics, measured.odds, found.pixel_mm), measured.lung)
+            if measured is None:
+                return None
+            return self._head.evidence(measured.statistics, measured.odds, found.pixel_mm), measured.lung
+
+        for index, judged in enumerate(map_ahead(judge, scan.voxels, self._workers)):
+            if judged is not None:
+                found.add(index, *judged)
             if progress:
                 progress(index + 1, scan.shape[0])
         if not found.measured:
@@ -247,6 +276,7 @@ class Detector:
             looked_at = {"levels_hu": list(self.card.levels_hu), "window_hu": list(self.card.window)}
         return {
             "head": self.head,
+            "runtime": self.runtime,
             **looked_at,
             "calibration_patients": len(calibration.scan_scores),
             "calibration_scores": calibration.scan_scores.tolist(),

@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from tamperscan.detect.blocks import block_mean
 from tamperscan.detect.statistics import grid_step
-from tamperscan.diffusion.runtime import open_session, pad_to_stride
+from tamperscan.diffusion.networks import Device, Precision, open_network
+from tamperscan.diffusion.runtime import pad_to_stride
 from tamperscan.diffusion.weights import Card, Weights
 from tamperscan.errors import WeightsError
 from tamperscan.scan.windows import LUNG_NOISE_CT
@@ -62,6 +63,8 @@ class SelfForgedNetwork:
         A checked folder of weights that holds a head.
     threads
         CPU threads; None for one each core that this process may use.
+    device, precision
+        As for `tamperscan.diffusion.networks.open_network`.
 
     Raises
     ------
@@ -69,10 +72,23 @@ class SelfForgedNetwork:
         If there is no head, it does not fit the predictor, or the runtime can't load it.
     """
 
-    def __init__(self, weights: Weights, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        threads: int | None = None,
+        device: Device = "auto",
+        precision: Precision = "auto",
+    ) -> None:
         self.facts = read_facts(weights)
         self.stride = weights.card.stride
-        self._session = open_session(weights.folder / HEAD_FILE, threads=threads, advice="Make the head anew.")
+        self._network = open_network(
+            weights.folder / HEAD_FILE,
+            threads=threads,
+            device=device,
+            precision=precision,
+            advice="Make the head anew.",
+        )
 
     def log_odds(self, image: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return each member's log-odds that a pixel was altered.
@@ -93,8 +109,7 @@ class SelfForgedNetwork:
             "image": pad_to_stride(image[None], self.stride)[None],
             "noise": pad_to_stride(noise, self.stride)[None],
         }
-        odds: NDArray[np.float32] = self._session.run(None, inputs)[0]
-        return odds[0, :, :rows, :columns]
+        return self._network.run(inputs)[0, :, :rows, :columns]
 
 
 def read_facts(weights: Weights) -> HeadFacts:

@@ -9,6 +9,7 @@ too late: events of the import itself have been written by then.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,23 @@ import onnxruntime
 
 onnxruntime.disable_telemetry_events()
 
-__all__ = ["onnxruntime", "open_session", "pad_to_stride"]
+__all__ = ["OnnxNetwork", "cuda_is_there", "onnxruntime", "pad_to_stride", "usable_cores"]
 
-_LINUX = hasattr(os, "sched_getaffinity")
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
-def open_session(path: Path, *, threads: int | None, advice: str) -> onnxruntime.InferenceSession:
-    """Load a network for the CPU.
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cuda_is_there() -> bool:
+    """Whether onnxruntime was built for CUDA and finds a device."""
+    return _CUDA in onnxruntime.get_available_providers() and onnxruntime.get_device() == "GPU"
+
+
+class OnnxNetwork:
+    """A network in float32, run by onnxruntime.
 
     Parameters
     ----------
@@ -38,21 +49,33 @@ def open_session(path: Path, *, threads: int | None, advice: str) -> onnxruntime
         CPU threads; None for one each core that this process may use.
     advice
         What to do where it can't be run, a sentence.
+    cuda
+        Whether to run it on a GPU.
 
     Raises
     ------
     WeightsError
         If the runtime can't load the network.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0)) if _LINUX else threads or 0
-    options.log_severity_level = 3
-    # An arena keeps every buffer of the largest slice for good; without it memory stays low on long series.
-    options.enable_cpu_mem_arena = False
-    try:
-        return onnxruntime.InferenceSession(path, sess_options=options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of its own that it does not export
-        raise WeightsError(f"{path}: can't be run ({error}). {advice}") from error
+
+    def __init__(self, path: Path, *, threads: int | None, advice: str, cuda: bool = False) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or usable_cores()
+        options.log_severity_level = 3
+        # An arena keeps every buffer of the largest slice for good; without it memory stays low on long series.
+        options.enable_cpu_mem_arena = False
+        providers = [_CUDA, _CPU] if cuda else [_CPU]
+        try:
+            self._session = onnxruntime.InferenceSession(path, sess_options=options, providers=providers)
+        except Exception as error:  # onnxruntime raises classes of its own that it does not export
+            raise WeightsError(f"{path}: can't be run ({error}). {advice}") from error
+        where = "CUDA" if _CUDA in self._session.get_providers() else "CPU"
+        self.runtime = f"onnxruntime {onnxruntime.__version__}, float32, {where}"
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the network's one output."""
+        output: NDArray[np.float32] = self._session.run(None, dict(inputs))[0]
+        return output
 
 
 def pad_to_stride(images: NDArray[np.float32], stride: int) -> NDArray[np.float32]:

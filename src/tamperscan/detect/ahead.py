@@ -1,0 +1,43 @@
+"""Work on several slices at a time, and hand out the results in their order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """Yield the result of each item in order, while the next ones are worked on.
+
+    Networks and filters release Python's lock, so that threads keep all cores busy where one alone waits now for the
+    network and now for a filter. No more than twice as many results as workers are held at a time.
+
+    Parameters
+    ----------
+    work
+        Called with each item, in several threads.
+    items
+        Taken as they are needed.
+    workers
+        Threads; with one, the work is done in the caller's own.
+    """
+    if workers == 1:
+        yield from map(work, items)
+        return
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="slices") as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(work, item))
+                if len(pending) >= 2 * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,76 @@
+"""Open a network with the quickest runtime that is installed.
+
+``onnxruntime`` in float32 comes with every install. ``openvino`` (an extra) runs the same file in bfloat16 where the
+processor multiplies that faster, which takes a fraction of the time. onnxruntime's build for CUDA is used where it is
+installed and there is a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamperscan.diffusion.openvino_runtime import OpenVinoNetwork, openvino_is_fast
+from tamperscan.diffusion.runtime import OnnxNetwork, cuda_is_there
+from tamperscan.errors import WeightsError
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32"]
+DEVICES: Final[tuple[Device, ...]] = get_args(Device)
+
+
+class Network(Protocol):
+    """A network that is ready to run."""
+
+    runtime: str
+    """What runs it, for people: runtime, version, number format, device."""
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the network's one output; may be called from several threads at a time."""
+        ...
+
+
+def open_network(
+    path: Path,
+    *,
+    advice: str,
+    threads: int | None = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> Network:
+    """Load a network.
+
+    Parameters
+    ----------
+    path
+        ONNX file.
+    advice
+        What to do where it can't be run, a sentence.
+    threads
+        CPU threads; None for one each core that this process may use.
+    device
+        ``"cuda"`` for an NVIDIA GPU, ``"cpu"``, or ``"auto"`` for the GPU where there is one.
+    precision
+        ``"float32"``, or ``"auto"`` for bfloat16 where that is quicker.
+
+    Raises
+    ------
+    WeightsError
+        If no runtime can load the network, or the device is not there.
+    """
+    if device not in DEVICES:
+        raise WeightsError(f"there is no device '{device}'. Choose {', '.join(DEVICES)}.")
+    if device == "cuda" and not cuda_is_there():
+        raise WeightsError(
+            "no CUDA device can be used: onnxruntime's build for CUDA is missing, or there is no GPU. Install"
+            " onnxruntime-gpu in the place of onnxruntime, or choose the device cpu."
+        )
+    if device == "cuda" or (device == "auto" and cuda_is_there()):
+        return OnnxNetwork(path, threads=threads, advice=advice, cuda=True)
+    if precision == "auto" and openvino_is_fast():
+        return OpenVinoNetwork(path, threads=threads, advice=advice)
+    return OnnxNetwork(path, threads=threads, advice=advice)

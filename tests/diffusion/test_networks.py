@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tamperscan
+from tamperscan.data import packaged_weights, weights_path
+from tamperscan.diffusion.networks import open_network
+from tamperscan.diffusion.openvino_runtime import openvino_is_fast
+from tamperscan.diffusion.runtime import cuda_is_there
+from tamperscan.errors import WeightsError
+
+pytestmark = pytest.mark.skipif("ct" not in packaged_weights(), reason="no packaged weights")
+needs_openvino = pytest.mark.skipif(
+    not openvino_is_fast(), reason="OpenVINO is not installed, or the processor has no bfloat16"
+)
+SOURCE = Path(tamperscan.__file__).parent
+LEVEL = np.array([0.02], np.float32)
+
+
+def network(**how):
+    return open_network(weights_path("ct") / "network.onnx", threads=1, advice="Make it anew.", **how)
+
+
+def shown(rows=96, columns=112, seed=0):
+    noise = np.random.default_rng(seed).normal(0.0, 0.05, (1, 1, rows, columns))
+    return {"image": np.asarray(noise - 0.5, np.float32), "level": LEVEL}
+
+
+def test_float32_is_always_there():
+    assert "float32" in network(precision="float32", device="cpu").runtime
+
+
+def test_unknown_device():
+    with pytest.raises(WeightsError, match="no device 'tpu'"):
+        network(device="tpu")
+
+
+@pytest.mark.skipif(cuda_is_there(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_told():
+    with pytest.raises(WeightsError, match="onnxruntime-gpu"):
+        network(device="cuda")
+
+
+@needs_openvino
+def test_bfloat16_gives_the_noise_of_float32_within_a_twentieth():
+    quick, exact = network(), network(precision="float32")
+    assert "bfloat16" in quick.runtime
+    for seed in range(3):
+        inputs = shown(seed=seed)
+        off = quick.run(inputs) - exact.run(inputs)
+        assert off.std() < 0.05 * exact.run(inputs).std()
+
+
+@needs_openvino
+def test_bfloat16_gives_the_same_from_several_threads():
+    quick = network()
+    alone = [quick.run(shown(columns=112 + 8 * (seed % 2), seed=seed)) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda seed: quick.run(shown(columns=112 + 8 * (seed % 2), seed=seed)), range(8)))
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+@needs_openvino
+def test_openvino_does_not_load_what_reports_to_its_maker():
+    program = "import tamperscan, sys; tamperscan.load_detector('ct'); print(sys.modules.get('openvino_telemetry'))"
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert told.stdout.strip() == "None"
+
+
+def test_only_one_module_imports_openvino():
+    importers = {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        if re.search(r"^\s*(import openvino|from openvino)", path.read_text(), re.MULTILINE)
+    }
+    assert importers == {"diffusion/openvino_runtime.py"}
