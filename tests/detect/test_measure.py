@@ -16,7 +16,7 @@ SPACING = (PIXEL_MM, PIXEL_MM)
 
 @pytest.fixture(scope="module")
 def meter(untrained):
-    return SliceMeter(NoisePredictor(untrained, threads=1), untrained.card)
+    return SliceMeter(NoisePredictor(untrained, threads=1, precision="float32"), untrained.card)
 
 
 def assert_same(one, other):
@@ -57,7 +57,7 @@ def test_grid_is_that_of_the_whole_slice(meter):
 
 
 def test_stronger_noise_in_the_slice_is_more_predicted_noise(run):
-    meter = SliceMeter(NoisePredictor(run[2], threads=1), run[2].card)
+    meter = SliceMeter(NoisePredictor(run[2], threads=1, precision="float32"), run[2].card)
     quiet, loud = (meter.measure(chest(noise_hu=hu).hu, SPACING).statistics for hu in (10, 40))
     assert np.nanmedian(loud.energy[0]) > np.nanmedian(quiet.energy[0]) + 0.5
 

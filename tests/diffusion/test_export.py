@@ -63,13 +63,13 @@ def by_torch(network, image, levels):
 def test_local_network_gives_the_same_in_all_sizes(local, shape):
     network, weights = local
     image, levels = images(*shape), np.linspace(0.01, 0.1, shape[0], dtype=np.float32)
-    noise = NoisePredictor(weights, threads=1).predict_batch(image, levels)
+    noise = NoisePredictor(weights, threads=1, precision="float32").predict_batch(image, levels)
     np.testing.assert_allclose(noise, by_torch(network, image, levels), atol=1e-4)
 
 
 def test_tile_of_a_local_network_equals_the_whole_slice(local):
     _, weights = local
-    predictor = NoisePredictor(weights, threads=1)
+    predictor = NoisePredictor(weights, threads=1, precision="float32")
     image, level = images(1, 256, 192)[0], np.array([SIGMA], dtype=np.float32)
     whole = predictor.predict(image, level)[0]
     tile = predictor.predict(image[40:216, 24:176], level)[0]

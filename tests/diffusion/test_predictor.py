@@ -40,7 +40,7 @@ def weights_in(folder):
 @pytest.fixture
 def predictor(tmp_path):
     save_network(tmp_path)
-    return NoisePredictor(weights_in(tmp_path), threads=1)
+    return NoisePredictor(weights_in(tmp_path), threads=1, precision="float32")
 
 
 def image_of(rows, columns):
@@ -88,7 +88,7 @@ def test_packaged_network_is_strictly_local(corner):
     window = IntensityWindow(*weights.card.window)
     image = window.to_model(read_scan(sample_path()).voxels[0])
     levels = np.array(weights.card.levels_hu, np.float32) / window.units_per_model_unit
-    predictor = NoisePredictor(weights, threads=1)
+    predictor = NoisePredictor(weights, threads=1, precision="float32")
     rows, columns = (slice(start, start + 144) for start in corner)
     inner = slice(56, -56)
     tile = predictor.predict(image[rows, columns], levels)[:, inner, inner]
