@@ -9,6 +9,7 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 BENCH_OUT ?= runs/bench-small
 PLAIN_LIMIT_MB := 600
+PEERS := orthanc orthanc-dicomweb dcmtk dicom3tools poppler-utils chromium
 
 # An environment of your own in .venv is left alone; the plain install then goes to .venv-plain.
 PLAIN := $(if $(wildcard .venv/.plain),.venv,$(if $(wildcard .venv),.venv-plain,.venv))
@@ -16,7 +17,7 @@ TEST := .venv-test
 PACKAGE := pyproject.toml $(shell find src -type f -not -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench picture size check-plain clean
+.PHONY: help demo test lint peers bench picture size check-plain clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
@@ -31,6 +32,12 @@ lint: $(TEST)/.test  ## check style and types
 	$(TEST)/bin/ruff check .
 	$(TEST)/bin/ruff format --check .
 	$(TEST)/bin/mypy
+
+peers:  ## install what tests talk to for real: a PACS, DICOM tools, a browser (Debian, as root; skipped elsewhere)
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS) \
+			>/dev/null || echo "Not all of $(PEERS) could be installed: tests that need them are skipped."; \
+	else echo "Tests that need one of $(PEERS) are skipped where it is missing."; fi
 
 bench: $(TEST)/.test  ## measure speed, false alarms, real tampered scans, and compare detectors, with the scans in DATA
 	$(TEST)/bin/tamperscan bench speed --data $(DATA)

@@ -1,17 +1,11 @@
-import errno
 import json
-import os
-import re
-import stat
 
 import numpy as np
 import pytest
 
 from tamperscan.errors import OutputError
 from tamperscan.report.schema import ScreeningDocument
-from tamperscan.report.write import make_folder, write_file, write_report
-
-as_root = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+from tamperscan.report.write import write_report
 
 
 def names(folder):
@@ -101,47 +95,15 @@ def test_folder_in_the_way_of_a_file(suspicious, tmp_path):
         write_report(suspicious, tmp_path, pictures=False)
 
 
-@as_root
-def test_folder_that_may_not_be_written(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match="no permission to write here"):
-        make_folder(tmp_path)
+def test_maps_are_written_and_named_where_they_are_asked_for(suspicious, tmp_path):
+    files = write_report(suspicious, tmp_path, pictures=False, nifti=True)
+    assert files.document.files.nifti == ["nifti/scan.nii.gz", "nifti/suspicion.nii.gz", "nifti/findings.nii.gz"]
+    assert all((tmp_path / name).is_file() for name in files.document.files.nifti)
+    assert [path.relative_to(tmp_path).as_posix() for path in files.nifti] == files.document.files.nifti
 
 
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [
-        (errno.EACCES, "no permission to write here"),
-        (errno.EROFS, "no permission to write here"),
-        (errno.ENOSPC, "no space left to write"),
-        (errno.ENAMETOOLONG, "the name is too long"),
-        (errno.EIO, "can't be written (Input/output error)"),
-    ],
-)
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, code, words):
-    def fail(_):
-        raise OSError(code, os.strerror(code))
-
-    (tmp_path / "a.txt").write_text("old")
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OutputError, match=re.escape(words)):
-        write_file(tmp_path / "a.txt", b"new")
-    assert names(tmp_path) == ["a.txt"]
-    assert (tmp_path / "a.txt").read_text() == "old"
-
-
-def test_interrupted_write_leaves_no_temporary_file(tmp_path, monkeypatch):
-    def interrupt(_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_file(tmp_path / "a.txt", b"new")
-    assert names(tmp_path) == []
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
-def test_files_have_the_permissions_of_any_new_file(tmp_path):
-    (tmp_path / "usual").write_text("")
-    write_file(tmp_path / "ours", b"")
-    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
+def test_a_report_without_its_dicom_results_says_why(suspicious, tmp_path):
+    files = write_report(suspicious, tmp_path, pictures=False, dicom=True)
+    assert "not read from DICOM" in files.problem
+    assert files.document.files.dicom == []
+    assert files.page.is_file()

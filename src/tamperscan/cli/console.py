@@ -73,6 +73,11 @@ def tell_error(message: str) -> None:
     print(f"Error: {message}", file=sys.stderr)
 
 
+def tell_note(message: str) -> None:
+    """Tell what is worth knowing and no failure, in one line on stderr."""
+    print(f"Note: {message}", file=sys.stderr)
+
+
 class Bar(AbstractContextManager["Bar"]):
     """A progress bar on stderr: only in a terminal, and only for work over two seconds.
 

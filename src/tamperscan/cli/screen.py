@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from tamperscan.cli.console import (
     new_app,
     results,
     tell_error,
+    tell_note,
 )
 from tamperscan.errors import TamperscanError
 
@@ -51,6 +52,9 @@ AlarmRateOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document a scan, one a line, and nothing else.")
 ]
+DicomOption = Annotated[
+    bool, typer.Option("--dicom", help="Write DICOM results too: SEG, map, SR, key images, PDF; NIfTI maps of NIfTI.")
+]
 NoPicturesOption = Annotated[bool, typer.Option("--no-pictures", help="Draw no pictures; quicker and smaller.")]
 
 
@@ -67,6 +71,7 @@ def screen(
     exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 if any scan is suspicious.")] = False,
     as_json: JsonOption = False,
     no_pictures: NoPicturesOption = False,
+    dicom: DicomOption = False,
 ) -> None:
     """Screen every scan under every PATH, and write a report on each.
 
@@ -76,7 +81,7 @@ def screen(
     Ends with 0 when done, 1 if a scan is suspicious (with --exit-code), 2 for wrong usage, 3 if anything
     could not be read or written.
     """
-    run = Run(out, detector, head=head, alarm_rate=alarm_rate, pictures=not no_pictures, as_json=as_json)
+    run = Run(out, detector, head=head, alarm_rate=alarm_rate, pictures=not no_pictures, dicom=dicom, as_json=as_json)
     for path in paths:
         run.screen_path(path)
     run.print_totals()
@@ -98,6 +103,8 @@ class Run:
         Share of authentic scans that may be called suspicious.
     pictures
         Whether to draw pictures.
+    dicom
+        Whether to write DICOM results; NIfTI maps of what was not read from DICOM.
     as_json
         Whether to print JSON documents rather than summaries.
 
@@ -126,6 +133,7 @@ class Run:
         alarm_rate: float,
         head: str | None = None,
         pictures: bool = True,
+        dicom: bool = False,
         as_json: bool = False,
     ) -> None:
         from tamperscan.report.folders import ReportFolders
@@ -141,7 +149,7 @@ class Run:
         self._detectors: dict[str, Detector | BackInTime] = {}
         self._detector_for("CT")  # a wrong name or head is told before hours of work, not after
         self._alarm_rate = alarm_rate
-        self._pictures = pictures
+        self._pictures, self._dicom = pictures, dicom
         self._as_json = as_json
 
     def screen_path(self, path: Path) -> None:
@@ -171,6 +179,10 @@ class Run:
             self.verdicts[files.document.verdict] += 1
             self.pages.append(files.page)
             self._print(files)
+            for note in files.notes:
+                tell_note(f"{scan.name}: {note}")
+            if files.problem:
+                self.fail(files.problem)
 
     def fail(self, problem: TamperscanError | str) -> None:
         """Tell a failure now, and once more at the end."""
@@ -201,9 +213,19 @@ class Run:
     def _report(self, scan: Scan) -> ReportFiles:
         from tamperscan.report import write_report
 
+        detector = self._detector_for(scan.modality)
         with Bar(f"Screening {scan.name}") as bar:
-            screening = self._detector_for(scan.modality).screen(scan, progress=bar.update, alarm_rate=self._alarm_rate)
-        return write_report(screening, self._folders.take(scan), pictures=self._pictures)
+            screening = detector.screen(scan, progress=bar.update, alarm_rate=self._alarm_rate)
+        wanted = self._wanted(scan, detector) if self._dicom else {}
+        return write_report(screening, self._folders.take(scan), pictures=self._pictures, **wanted)
+
+    def _wanted(self, scan: Scan, detector: Detector | BackInTime) -> dict[str, Any]:
+        """Choose DICOM results for what was read from DICOM, and NIfTI maps for anything else."""
+        from tamperscan.report.dicom.sources import from_dicom
+
+        if from_dicom(scan):
+            return {"dicom": True}
+        return {"nifti": True, "like_source": True, "weights": detector.weights}
 
     def _detector_for(self, modality: str) -> Detector | BackInTime:
         import tamperscan

@@ -62,8 +62,8 @@ def render_html(document: ScreeningDocument, pictures: Mapping[str, bytes] | Non
         slices_picture=uris.get(document.files.slices or "", ""),
         comparison_picture=uris.get(document.files.comparison or "", ""),
         calibration_count=len(calibration_scores(document)),
-        scan_rows=_scan_rows(document),
-        detector_rows=_detector_rows(document),
+        scan_rows=scan_rows(document),
+        detector_rows=detector_rows(document),
         slice_rows=_slice_rows(document),
         p_in_words=p_in_words,
         score_in_words=score_in_words,
@@ -94,7 +94,7 @@ def _finding_views(document: ScreeningDocument, uris: Mapping[str, str]) -> list
             facts=facts,
             alarming=is_alarming(facts.p_value, document.alarm_rate),
             source=_source(document, facts.centre[0]),
-            rows=_finding_rows(document, facts),
+            rows=finding_rows(document, facts),
             picture=uris.get(name, ""),
         )
         for number, (facts, name) in enumerate(zip(document.findings, names, strict=False), start=1)
@@ -106,7 +106,8 @@ def _source(document: ScreeningDocument, slice_: int) -> str:
     return sources[slice_] if len(sources) == document.scan.shape[0] else ""
 
 
-def _finding_rows(document: ScreeningDocument, facts: FindingFacts) -> list[tuple[str, str]]:
+def finding_rows(document: ScreeningDocument, facts: FindingFacts) -> list[tuple[str, str]]:
+    """State a finding as rows of a table: what, and its value in words."""
     slice_, row, column = facts.centre
     first, last = facts.slice_range
     left, posterior, superior = facts.centre_mm
@@ -123,7 +124,8 @@ def _finding_rows(document: ScreeningDocument, facts: FindingFacts) -> list[tupl
     ]
 
 
-def _scan_rows(document: ScreeningDocument) -> list[tuple[str, str]]:
+def scan_rows(document: ScreeningDocument) -> list[tuple[str, str]]:
+    """State which scan it was as rows of a table."""
     scan = document.scan
     slices, rows, columns = scan.shape
     thick, high, wide = scan.spacing_mm
@@ -139,7 +141,8 @@ def _scan_rows(document: ScreeningDocument) -> list[tuple[str, str]]:
     ]
 
 
-def _detector_rows(document: ScreeningDocument) -> list[tuple[str, str]]:
+def detector_rows(document: ScreeningDocument) -> list[tuple[str, str]]:
+    """State what the result depends on as rows of a table."""
     settings = {key: value for key, value in document.detector.settings.items() if key not in _SHOWN_ELSEWHERE}
     return [
         ("Detector", document.detector.name),

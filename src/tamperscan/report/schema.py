@@ -126,6 +126,8 @@ class FileNames(_Part):
         default=None,
         description='NumPy archive; "suspicion" is float16 [slice, row, column] on the scan\'s grid.',
     )
+    dicom: list[str] = Field(default_factory=list, description="DICOM results, where they were asked for.")
+    nifti: list[str] = Field(default_factory=list, description="NIfTI files, where they were asked for.")
 
 
 class ScreeningDocument(_Part):

@@ -40,7 +40,10 @@ def print_screening(console: Console, document: ScreeningDocument, files: Report
     for part in _parts(document, plain=plain):
         console.print(part, soft_wrap=plain and isinstance(part, Text), highlight=False)
     if files is not None:  # in one line however narrow the terminal, to be copied or clicked
-        console.print(Text(f"  Report: {files.page}"), soft_wrap=True, highlight=False)
+        places = [("Report", files.page)]
+        places += [(what, paths[0].parent) for what, paths in (("DICOM", files.dicom), ("NIfTI", files.nifti)) if paths]
+        for what, place in places:
+            console.print(Text(f"  {what}: {place}"), soft_wrap=True, highlight=False)
     console.print()
 
 

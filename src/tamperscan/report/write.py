@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tamperscan.detect.results import Screening
 from tamperscan.errors import OutputError
+from tamperscan.report.files import make_folder as make_folder  # others take it from here
+from tamperscan.report.files import write_file as write_file
 from tamperscan.report.schema import FileNames, ScreeningDocument, screening_document
+
+if TYPE_CHECKING:  # loaded only where they are asked for
+    from tamperscan.diffusion.weights import Weights
+    from tamperscan.report.dicom import DicomResults
 
 DOCUMENT = "screening.json"
 PAGE = "report.html"
 SLICES = "slices.png"
 COMPARISON = "comparison.png"
 SUSPICION = "suspicion.npz"
+DICOM = "dicom"
+NIFTI = "nifti"
 MOST_PICTURES = 10
+_LARGEST_HALF = 60_000.0  # what a half float holds, less what rounding may add
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,12 @@ class ReportFiles:
         The PNGs, none where they were not asked for.
     suspicion
         ``suspicion.npz``, None where the detector measured nothing.
+    dicom, nifti
+        What was written in the folders ``dicom`` and ``nifti``, nothing where it was not asked for.
+    notes
+        What DICOM results leave out and why, one sentence each.
+    problem
+        Why there are no DICOM results although they were asked for, a sentence; empty where they are there.
     """
 
     folder: Path
@@ -50,9 +62,23 @@ class ReportFiles:
     page: Path
     pictures: tuple[Path, ...] = ()
     suspicion: Path | None = None
+    dicom: tuple[Path, ...] = ()
+    nifti: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    problem: str = ""
 
 
-def write_report(screening: Screening, folder: str | Path, *, pictures: bool = True) -> ReportFiles:
+def write_report(
+    screening: Screening,
+    folder: str | Path,
+    *,
+    pictures: bool = True,
+    dicom: bool = False,
+    nifti: bool = False,
+    like_source: bool = False,
+    weights: Weights | None = None,
+    threads: int | None = None,
+) -> ReportFiles:
     """Write a screening's report into a folder, which is made where it is missing.
 
     Each file replaces one of the same name from an earlier run in a single step, and nothing else in the
@@ -66,6 +92,17 @@ def write_report(screening: Screening, folder: str | Path, *, pictures: bool = T
         Where the files go.
     pictures
         Whether to draw the findings, the slices and the comparison.
+    dicom
+        Whether to write DICOM results, in the folder ``dicom``. A scan that was not read from DICOM has none; then, and
+        where its study can't take them, the report says so in ``problem``.
+    nifti
+        Whether to write the scan and its maps as NIfTI, in the folder ``nifti``.
+    like_source
+        Whether the NIfTI files of a NIfTI scan have its order of axes, see `tamperscan.report.nifti.write_nifti`.
+    weights
+        The detector's, for the noise residual among the NIfTI files.
+    threads
+        CPU threads for the residual; None for all that this process may use.
 
     Raises
     ------
@@ -77,7 +114,15 @@ def write_report(screening: Screening, folder: str | Path, *, pictures: bool = T
     document = screening_document(screening)
     drawn = draw_pictures(screening, document) if pictures else {}
     suspicion = _suspicion_archive(screening)
-    document = document.model_copy(update={"files": _file_names(drawn, suspicion is not None)})
+    results, problem = _dicom_results(screening, folder / DICOM, drawn if pictures else None) if dicom else (None, "")
+    maps = _nifti_files(screening, folder / NIFTI, weights, threads, like_source) if nifti else ()
+    files = _file_names(drawn, suspicion is not None).model_copy(
+        update={
+            "dicom": [f"{DICOM}/{path.name}" for path in (results.paths if results else ())],
+            "nifti": [f"{NIFTI}/{path.name}" for path in maps],
+        }
+    )
+    document = document.model_copy(update={"files": files})
     for name, picture in drawn.items():
         write_file(folder / name, picture)
     if suspicion is not None:
@@ -91,7 +136,31 @@ def write_report(screening: Screening, folder: str | Path, *, pictures: bool = T
         page=folder / PAGE,
         pictures=tuple(folder / name for name in drawn),
         suspicion=None if suspicion is None else folder / SUSPICION,
+        dicom=results.paths if results else (),
+        nifti=maps,
+        notes=results.notes if results else (),
+        problem=problem,
     )
+
+
+def _dicom_results(
+    screening: Screening, folder: Path, drawn: dict[str, bytes] | None
+) -> tuple[DicomResults | None, str]:
+    """Write DICOM results, or say why there are none: the rest of the report is worth having all the same."""
+    from tamperscan.report.dicom import write_dicom_results
+
+    try:
+        return write_dicom_results(screening, folder, pictures=drawn), ""
+    except OutputError as error:
+        return None, str(error)
+
+
+def _nifti_files(
+    screening: Screening, folder: Path, weights: Weights | None, threads: int | None, like_source: bool
+) -> tuple[Path, ...]:
+    from tamperscan.report.nifti import write_nifti
+
+    return write_nifti(screening, folder, weights=weights, threads=threads, like_source=like_source).paths
 
 
 def draw_pictures(screening: Screening, document: ScreeningDocument) -> dict[str, bytes]:
@@ -119,77 +188,6 @@ def draw_pictures(screening: Screening, document: ScreeningDocument) -> dict[str
     return drawn
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder, with those above it, where it is missing.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-
-    Raises
-    ------
-    OutputError
-        Where it can't be made, or may not be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise OutputError(f"{folder}: {_in_plain_words(error)}.") from error
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file in one step: whoever reads it meanwhile sees the old content or the new, never a part.
-
-    Parameters
-    ----------
-    path
-        Where to; its folder must exist.
-    content
-        What to write.
-
-    Raises
-    ------
-    OutputError
-        Where it can't be written; nothing is left behind then.
-    """
-    try:
-        _replace(path, content)
-    except OSError as error:
-        raise OutputError(f"{path}: {_in_plain_words(error)}.") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    # In the same folder, as a rename is a single step only within one file system.
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-
-
-def _in_plain_words(error: OSError) -> str:
-    """Say what is in the way and what to do."""
-    other = "or name another folder with --out"
-    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
-        return f"something else of that name is in the way. Move it away, {other}"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"no permission to write here. Ask for it, {other}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"no space left to write. Make room, {other}"
-    if error.errno == errno.ENAMETOOLONG:
-        return "the name is too long for this file system. Name a shorter folder with --out"
-    return f"can't be written ({error.strerror or error}). Check the disk, {other}"
-
-
 def _suspicion_archive(screening: Screening) -> bytes | None:
     """Pack the suspicion map; None where the detector measured nothing.
 
@@ -198,12 +196,14 @@ def _suspicion_archive(screening: Screening) -> bytes | None:
     """
     if not screening.regions.any():
         return None
-    largest = 60_000.0  # what a half float holds, less what rounding may add
-    measured = np.where(screening.regions, np.nan_to_num(screening.suspicion), 0)
-    halves = np.clip(measured, -largest, largest).astype(np.float16)
-    rounded = ((halves.view(np.uint16) + 4) & 0xFFF8).astype(np.uint16).view(np.float16)
+    halves = np.empty(screening.suspicion.shape, np.float16)
+    for half, values, looked in zip(halves, screening.suspicion, screening.regions, strict=True):
+        half[:] = np.clip(np.where(looked, np.nan_to_num(values), 0), -_LARGEST_HALF, _LARGEST_HALF)
+    bits = halves.view(np.uint16)
+    bits += 4
+    bits &= 0xFFF8
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, suspicion=rounded)
+    np.savez_compressed(buffer, suspicion=halves)
     return buffer.getvalue()
 
 

@@ -78,7 +78,7 @@ def _load(source: Source) -> NDArray[Any]:
             stream.seek(0)
             array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
             return array
-    except ScanError:
+    except (ScanError, MemoryError):
         raise
     except OSError as error:
         raise unreadable(source.label, error) from error

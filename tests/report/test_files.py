@@ -1,0 +1,83 @@
+import errno
+import os
+import re
+import stat
+
+import pytest
+
+from tamperscan.errors import OutputError
+from tamperscan.report.files import make_folder, new_file, scratch_file, write_file
+
+as_root = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@as_root
+def test_folder_that_may_not_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="no permission to write here"):
+        make_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.EACCES, "no permission to write here"),
+        (errno.EROFS, "no permission to write here"),
+        (errno.ENOSPC, "no space left to write"),
+        (errno.ENAMETOOLONG, "the name is too long"),
+        (errno.EIO, "can't be written (Input/output error)"),
+    ],
+)
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, code, words):
+    def fail(_):
+        raise OSError(code, os.strerror(code))
+
+    (tmp_path / "a.txt").write_text("old")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match=re.escape(words)):
+        write_file(tmp_path / "a.txt", b"new")
+    assert names(tmp_path) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_interrupted_write_leaves_no_temporary_file(tmp_path, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_file(tmp_path / "a.txt", b"new")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_files_have_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "usual").write_text("")
+    write_file(tmp_path / "ours", b"")
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
+
+
+def break_off(path):
+    with new_file(path) as file:
+        file.write(b"new")
+        raise KeyError
+
+
+def test_an_error_in_the_middle_of_a_file_leaves_the_old_one(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyError):
+        break_off(path)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
+
+
+def test_a_scratch_file_leaves_nothing_behind(tmp_path):
+    with scratch_file(tmp_path) as file:
+        file.write(b"much")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OutputError, match="nowhere"), scratch_file(tmp_path / "nowhere"):
+        pass
