@@ -8,7 +8,7 @@
 PYTHON ?= python3
 DATA ?= ../shared/data
 BENCH_OUT ?= runs/bench-small
-PLAIN_LIMIT_MB := 600
+PLAIN_LIMIT_MB := 640
 PEERS := orthanc orthanc-dicomweb dcmtk dicom3tools poppler-utils chromium
 
 # An environment of your own in .venv is left alone; the plain install then goes to .venv-plain.

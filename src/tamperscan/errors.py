@@ -9,6 +9,7 @@
       x TrainingError      a training run that can't start or go on
       x ForgeError         a forgery for measuring that can't be made
       x BenchError         a measurement that can't start or go on
+      x ServeError         a service (node, page) that can't start or go on
 
 Each message names the thing (a file, a folder, an option), what is wrong with it and what to do.
 """
@@ -71,3 +72,7 @@ class ForgeError(TamperscanError):
 
 class BenchError(TamperscanError):
     """A measurement that can't start or go on: no cases, a table that makes no sense, results of another run."""
+
+
+class ServeError(TamperscanError):
+    """A service that can't start or go on: rules with an error, a home in use, a port that is taken."""

@@ -103,4 +103,4 @@ class MadeUpDetector:
 
 @pytest.fixture
 def made_up_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tamperscan.load_detector", lambda name, head=None: MadeUpDetector(), raising=False)
+    monkeypatch.setattr("tamperscan.load_detector", lambda name, **how: MadeUpDetector(), raising=False)

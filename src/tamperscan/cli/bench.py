@@ -12,6 +12,7 @@ from tamperscan.cli.bench_compare import EPILOG, compare, steps
 from tamperscan.cli.bench_evidence import evidence
 from tamperscan.cli.bench_explain import explain
 from tamperscan.cli.bench_mr import mr
+from tamperscan.cli.bench_node import node
 from tamperscan.cli.bench_nodules import nodules
 from tamperscan.cli.bench_options import (
     DATA,
@@ -47,6 +48,7 @@ def bench() -> None:
 app.command("compare", hidden=True, epilog=EPILOG)(compare)
 app.command("explain", epilog="Example: tamperscan bench explain --data ../shared/data --out runs/explain")(explain)
 app.command("nodules", epilog="Example: tamperscan bench nodules --write docs/results.md")(nodules)
+app.command("node", epilog="Example: tamperscan bench node --out runs/bench-node")(node)
 app.command("volumes", epilog="Example: tamperscan bench volumes --out runs/bench-volumes")(volumes)
 app.command("evidence", epilog="Example: tamperscan bench evidence --write docs/results.md")(evidence)
 app.command("predictors", epilog="Example: tamperscan bench predictors --write docs/results.md")(predictors)

@@ -12,7 +12,7 @@ this module tells them in plain words and ends with
 
 === =====================================================================
 0   done
-1   done, and something is suspicious (``screen --exit-code`` only)
+1   done, and something is suspicious (``screen --exit-code``) or not as it was (``audit``)
 2   wrong usage
 3   something named could not be read, or a result not be written
 70  a fault in tamperscan
@@ -50,6 +50,11 @@ COMMANDS = {
     "calibrate": "Make a detector of trained weights, with authentic scans.",
     "weights": "Import, show and check weights.",
     "forge": "Make tampered scans with known truth, to measure detectors with.",
+    "serve": "Show scans, findings and a worklist in a browser.",
+    "pull": "Fetch series from an archive by DICOMweb.",
+    "push": "Store DICOM files in an archive by DICOMweb.",
+    "audit": "Check the audit trail, and what has become of studies since.",
+    "node": "Receive studies by DICOM, screen them, and send the results back.",
     "bench": "Measure a detector on tampered and authentic scans, and its speed.",
 }
 """Name and short help of each command, in the order of ``--help``; a ``-`` is a ``_`` in a module's name."""

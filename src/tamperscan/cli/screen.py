@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -24,6 +24,7 @@ from tamperscan.errors import TamperscanError
 
 if TYPE_CHECKING:
     from tamperscan import BackInTime, Detector
+    from tamperscan.diffusion.networks import Device
     from tamperscan.report import ReportFiles
     from tamperscan.scan import Scan
 
@@ -44,6 +45,9 @@ DetectorOption = Annotated[
 HeadOption = Annotated[
     str | None,
     typer.Option("--head", help="How it judges: typicality, self-forged or combined; its strongest if not given."),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Where networks run: auto (a GPU where there is one), cpu or cuda.")
 ]
 AlarmRateOption = Annotated[
     float,
@@ -67,6 +71,7 @@ def screen(
     out: OutOption = Path("tamperscan-results"),
     detector: DetectorOption = AUTO,
     head: HeadOption = None,
+    device: DeviceOption = AUTO,
     alarm_rate: AlarmRateOption = DEFAULT_ALARM_RATE,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="End with 1 if any scan is suspicious.")] = False,
     as_json: JsonOption = False,
@@ -81,7 +86,16 @@ def screen(
     Ends with 0 when done, 1 if a scan is suspicious (with --exit-code), 2 for wrong usage, 3 if anything
     could not be read or written.
     """
-    run = Run(out, detector, head=head, alarm_rate=alarm_rate, pictures=not no_pictures, dicom=dicom, as_json=as_json)
+    run = Run(
+        out,
+        detector,
+        head=head,
+        device=device,
+        alarm_rate=alarm_rate,
+        pictures=not no_pictures,
+        dicom=dicom,
+        as_json=as_json,
+    )
     for path in paths:
         run.screen_path(path)
     run.print_totals()
@@ -99,6 +113,8 @@ class Run:
         Name or folder of the detector; ``"auto"`` for the packaged one of each scan's modality.
     head
         One of its heads; None for its strongest.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
     alarm_rate
         Share of authentic scans that may be called suspicious.
     pictures
@@ -132,6 +148,7 @@ class Run:
         *,
         alarm_rate: float,
         head: str | None = None,
+        device: str = AUTO,
         pictures: bool = True,
         dicom: bool = False,
         as_json: bool = False,
@@ -145,7 +162,7 @@ class Run:
         self.failures: list[str] = []
         self.pages: list[Path] = []
         self._folders = ReportFolders(out)
-        self._name, self._head = detector, head
+        self._name, self._head, self._device = detector, head, device
         self._detectors: dict[str, Detector | BackInTime] = {}
         self._detector_for("CT")  # a wrong name or head is told before hours of work, not after
         self._alarm_rate = alarm_rate
@@ -235,7 +252,8 @@ class Run:
             # What no packaged detector is for is abstained, by any of them.
             name = "mr" if modality == "MR" else "ct"
         if name not in self._detectors:
-            self._detectors[name] = tamperscan.load_detector(name, head=self._head)
+            # Whether there is such a device is checked where it is asked for.
+            self._detectors[name] = tamperscan.load_detector(name, head=self._head, device=cast("Device", self._device))
         return self._detectors[name]
 
     def _print(self, files: ReportFiles) -> None:

@@ -46,6 +46,7 @@ class BackInTime:
     def __init__(self, weights: Weights, *, threads: int | None = None, device: Device = "auto") -> None:
         self.weights = weights
         self._predictor = NoisePredictor(weights, threads=threads, device=device, precision="float32")
+        self.runtime = self._predictor.runtime
         self._schedule: NoiseSchedule = noise_schedule(weights.card.schedule or "sigmoid", weights.card.timesteps)
 
     @property

@@ -63,6 +63,9 @@ def _parts(document: ScreeningDocument, *, plain: bool) -> list[RenderableType]:
     if document.findings:
         parts.append(_findings_table(document, plain))
     parts += [_indented(f"Note: {warning}", plain, "yellow") for warning in document.scan.warnings]
+    runtime = document.detector.settings.get("runtime")
+    if runtime:
+        parts.append(_indented(f"Screened in {document.seconds:.1f} s by {runtime}.", plain, "dim"))
     return parts
 
 

@@ -15,6 +15,9 @@ from tamperscan.scan.codecs import is_irreversible
 from tamperscan.scan.forged import NOTE, is_forged
 from tamperscan.scan.volume import LOSSY
 
+SIGNED: Final = "Carries a DICOM digital signature, which was not verified here; `tamperscan audit signatures` does."
+"""What the reader says of a signed file."""
+
 _LOSSY_SYNTAXES: Final = {
     "1.2.840.10008.1.2.4.50": "JPEG Baseline",
     "1.2.840.10008.1.2.4.51": "JPEG Extended",
@@ -97,5 +100,7 @@ def file_notes(dataset: Dataset) -> Iterator[str]:
         yield "A derived image (ImageType), not as the scanner first made it."
     if "SECONDARY" in (part.strip() for part in image_type):
         yield "A secondary image (ImageType), not as the scanner first made it."
+    if "DigitalSignaturesSequence" in dataset:
+        yield SIGNED
     if is_forged(dataset):
         yield NOTE

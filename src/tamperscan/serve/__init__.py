@@ -1,0 +1,1 @@
+"""What stands beside the PACS: the DICOM node, the audit trail, DICOMweb and the page."""

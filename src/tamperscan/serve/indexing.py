@@ -1,0 +1,281 @@
+"""Looking into what was received: what it is, whether it was here before, and whether with other pixels.
+
+It happens after the acknowledgement and before anything is screened, in batches that are kept whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sqlite3
+import warnings
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from tamperscan.errors import ScanError
+from tamperscan.scan.attributes import Attributes
+from tamperscan.scan.forged import is_forged
+from tamperscan.serve.audit import CONFLICT, RECEIVED, AuditLog, Fact
+from tamperscan.serve.database import Database
+from tamperscan.serve.pixel_digest import decoded_digest, stored_digest
+from tamperscan.serve.rules import Rules, SeriesFacts
+from tamperscan.serve.signatures import signature_lines
+
+BATCH: Final = 50
+MANUFACTURER: Final = "tamperscan"
+SCANS: Final = ("CT", "MR")
+"""What is never a result of ours, whatever it says: nobody is to keep a scan from being screened by a word in it."""
+
+LONGEST_TEXT: Final = 200
+LARGEST_INFLATED: Final = 2**30
+_UID: Final = re.compile(r"[0-9.]{1,64}")
+_TAIL: Final = 2**20
+
+_log = logging.getLogger("tamperscan.serve.indexing")
+
+
+@dataclass
+class Indexed:
+    """What was found out about one instance."""
+
+    id: int
+    file: str
+    state: str
+    columns: dict[str, Any] = field(default_factory=dict)
+    lines: list[tuple[str, Mapping[str, Fact]]] = field(default_factory=list)
+
+    @property
+    def gone(self) -> bool:
+        """Whether its file is not needed: it is here already, or it is a result of our own."""
+        return self.state in ("duplicate", "own")
+
+
+class Indexer:
+    """Looks into received instances.
+
+    Parameters
+    ----------
+    database, rules, audit
+        Of the node.
+    """
+
+    def __init__(self, database: Database, rules: Rules, audit: AuditLog) -> None:
+        self._database, self._rules, self._audit = database, rules, audit
+        self._spool = database.home.spool
+        self._told = _told_before(database.home.audit_log)
+
+    def index(self) -> int:
+        """Look into the next instances; gives how many there were."""
+        rows = self._database.rows(
+            "SELECT * FROM instances WHERE state = 'received' ORDER BY arrived LIMIT ?", (BATCH,)
+        )
+        found: dict[str, Indexed] = {}
+        for row in rows:
+            one = self._look_into(
+                row, [other for other in found.values() if other.columns["sop_uid"] == row["sop_uid"]]
+            )
+            found[row["file"]] = one
+        self._audit.append_all([line for one in found.values() if one.file not in self._told for line in one.lines])
+        with self._database.transaction() as connection:
+            for one in found.values():
+                _enter(connection, one)
+        for one in found.values():
+            if one.gone:
+                (self._spool / one.file).unlink(missing_ok=True)
+        self._told.clear()
+        return len(rows)
+
+    def digest(self) -> bool:
+        """Take the digest of the decoded pixels of one instance that lacks it; False where none does."""
+        row = self._database.row(
+            "SELECT id, file, study_uid, series_uid, sop_uid, pixel_digest "
+            "FROM instances INDEXED BY instances_undigested "
+            "WHERE decoded_digest = '' AND pixel_digest != '' AND kept = 1 AND state IN ('waiting', 'assigned') LIMIT 1"
+        )
+        if row is None:
+            return False
+        digest = _decoded(self._spool / row["file"]) or "none"
+        if digest != "none":
+            self._audit.append(
+                "digested",
+                study=row["study_uid"],
+                series=row["series_uid"],
+                instance=row["sop_uid"],
+                stored_sha256=row["pixel_digest"],
+                decoded_sha256=digest,
+            )
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE instances SET decoded_digest = ? WHERE id = ?", (digest, row["id"]))
+        return True
+
+    def _look_into(self, row: sqlite3.Row, batch: list[Indexed]) -> Indexed:
+        try:
+            dataset = _read(self._spool / row["file"], row["transfer_syntax"])
+            columns = _columns(dataset, row)
+        except (ScanError, OSError) as error:
+            problem = error.problem if isinstance(error, ScanError) else "its file is missing"
+            return self._unreadable(row, problem)
+        except Exception as error:  # whatever damaged bytes provoke
+            return self._unreadable(row, f"can't be parsed ({type(error).__name__})")
+        facts = SeriesFacts(
+            modality=columns["modality"],
+            body_part=columns["body_part"],
+            description=columns["series_description"],
+            slice_thickness=columns["slice_thickness"],
+            sender=row["sender"],
+        )
+        rule = self._rules.rule_for(facts)
+        columns["passing"] = int(rule is not None and not rule.keep_originals)
+        one = Indexed(row["id"], row["file"], "waiting", {**columns, "sop_uid": row["sop_uid"]})
+        one.lines.append((RECEIVED, {**_names(row, columns), "sender": row["sender"], "receipt": row["file"]}))
+        if "DigitalSignaturesSequence" in dataset:
+            one.lines += signature_lines(self._spool / row["file"], one.lines[0][1])
+        if columns["modality"] not in SCANS and self._is_own(row["sop_uid"], dataset):
+            one.state, one.columns["reason"] = "own", "a result of our own"
+        else:
+            self._compare(one, row, batch)
+        return one
+
+    def _unreadable(self, row: sqlite3.Row, problem: str) -> Indexed:
+        one = Indexed(row["id"], row["file"], "unreadable", {"reason": problem, "sop_uid": row["sop_uid"]})
+        facts = {"instance": row["sop_uid"], "sender": row["sender"], "receipt": row["file"], "problem": problem}
+        one.lines.append((RECEIVED, facts))
+        _log.warning("unreadable", extra={"facts": facts})
+        return one
+
+    def _is_own(self, uid: str, dataset: Dataset) -> bool:
+        known = self._database.row("SELECT 1 FROM own_objects WHERE sop_uid = ?", (uid,))
+        return known is not None or Attributes(dataset).text("Manufacturer").lower() == MANUFACTURER
+
+    def _compare(self, one: Indexed, row: sqlite3.Row, batch: list[Indexed]) -> None:
+        """Tell an instance that is here already from one that came with other pixels."""
+        earlier = [
+            dict(zip(other.keys(), tuple(other), strict=True))
+            for other in self._database.rows(
+                "SELECT sha256, pixel_digest, transfer_syntax, file, kept, version FROM instances WHERE sop_uid = ? "
+                "AND state NOT IN ('received', 'unreadable', 'duplicate', 'own')",
+                (row["sop_uid"],),
+            )
+        ]
+        earlier += [{**other.columns, "kept": 1} for other in batch if other.state == "waiting"]
+        one.columns |= {"sha256": row["sha256"], "transfer_syntax": row["transfer_syntax"], "file": row["file"]}
+        for other in earlier:
+            if self._is_same(one.columns, other):
+                one.state, one.columns["reason"] = "duplicate", "is here already"
+                return
+        if not earlier:
+            return
+        one.columns["version"] = max(int(other.get("version", 0)) for other in earlier) + 1
+        facts = {
+            **_names(row, one.columns),
+            "sender": row["sender"],
+            "receipt": row["file"],
+            "earlier_sha256": str(earlier[0]["pixel_digest"]) or None,
+        }
+        one.lines.append((CONFLICT, facts))
+        _log.warning("other pixels under a known UID", extra={"facts": facts})
+
+    def _is_same(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        if one["sha256"] == other["sha256"]:
+            return True
+        if not one["pixel_digest"] or not other["pixel_digest"]:
+            return False
+        if one["pixel_digest"] == other["pixel_digest"]:
+            return True
+        if one["transfer_syntax"] == other["transfer_syntax"] or not other["kept"]:
+            return False
+        first, second = (_decoded(self._spool / each["file"]) for each in (one, other))
+        return first is not None and first == second
+
+
+def _read(path: Path, transfer_syntax: str) -> Dataset:
+    if transfer_syntax == DeflatedExplicitVRLittleEndian:
+        _check_inflated(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dcmread(path, force=True)
+
+
+def _check_inflated(path: Path) -> None:
+    """Refuse a deflated data set that would take much more memory than room on the disk."""
+    with path.open("rb") as file:
+        head = file.read(144)  # preamble, prefix and group length (PS3.10 table 7.1-1)
+        file.seek(144 + int.from_bytes(head[140:144], "little"))
+        inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while block := inflater.unconsumed_tail or file.read(2**16):
+            total += len(inflater.decompress(block, 2**24))
+            if total > LARGEST_INFLATED:
+                raise ScanError(path, "unpacks to more than a gigabyte", "Send it uncompressed")
+            if inflater.eof:
+                return
+
+
+def _columns(dataset: Dataset, row: sqlite3.Row) -> dict[str, Any]:
+    facts = Attributes(dataset)
+    if facts.text("SOPInstanceUID") != row["sop_uid"]:
+        raise ScanError(row["file"], "says that it is another object than its sender did", "Ask the sender")
+    study, series = facts.text("StudyInstanceUID"), facts.text("SeriesInstanceUID")
+    if not _UID.fullmatch(study) or not _UID.fullmatch(series):
+        raise ScanError(row["file"], "has no valid study and series UIDs", "Ask the sender")
+    thickness = facts.number("SliceThickness")
+    return {
+        "study_uid": study,
+        "series_uid": series,
+        "modality": facts.text("Modality")[:16],
+        "body_part": facts.text("BodyPartExamined")[:LONGEST_TEXT],
+        "series_description": facts.text("SeriesDescription")[:LONGEST_TEXT],
+        "slice_thickness": thickness,
+        "pixel_digest": stored_digest(dataset) or "",
+        "forged": int(is_forged(dataset)),
+    }
+
+
+def _names(row: sqlite3.Row, columns: Mapping[str, Any]) -> dict[str, Fact]:
+    return {
+        "study": columns["study_uid"],
+        "series": columns["series_uid"],
+        "instance": row["sop_uid"],
+        "sop_class": row["sop_class"],
+        "stored_sha256": columns["pixel_digest"] or None,
+    }
+
+
+def _enter(connection: sqlite3.Connection, one: Indexed) -> None:
+    columns = {**one.columns, "state": one.state, "kept": int(not one.gone)}
+    connection.execute(
+        f"UPDATE instances SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?",
+        (*columns.values(), one.id),
+    )
+
+
+def _decoded(path: Path) -> str | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return decoded_digest(path)
+    except ScanError:
+        return None
+
+
+def _told_before(log: Path) -> set[str]:
+    """Find the receipts among the last lines of the audit log: a crash may have come between a line and its row."""
+    if not log.exists():
+        return set()
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        lines = file.read().splitlines()
+    told = set()
+    for line in lines:
+        try:
+            told.add(str(json.loads(line)["receipt"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return told

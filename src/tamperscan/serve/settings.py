@@ -1,0 +1,209 @@
+"""How a node listens and where its results go: the parts of its YAML file that are no rules."""
+
+from __future__ import annotations
+
+import ipaddress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+
+def _ae_title(text: str) -> str:
+    if not 1 <= len(text.strip()) <= 16 or not text.isascii() or not text.isprintable() or "\\" in text:
+        raise ValueError("is no AE title: 1 to 16 ASCII characters, no backslash")
+    return text.strip()
+
+
+def _network(text: str) -> str:
+    ipaddress.ip_network(text, strict=False)
+    return text
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+Network = Annotated[str, AfterValidator(_network)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Strict(BaseModel):
+    """What every part of the file has in common: what it does not know it refuses."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Tls(Strict):
+    """Certificate of the node, and of whom it trusts.
+
+    Attributes
+    ----------
+    certificate, key
+        PEM files.
+    clients
+        PEM file of the authorities whose clients are let in; without it any client is.
+    """
+
+    certificate: Path
+    key: Path
+    clients: Path | None = None
+
+    @field_validator("certificate", "key", "clients")
+    @classmethod
+    def _exists(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError(f"{path} is no file")
+        return path
+
+
+class Peer(Strict):
+    """Who may open an association.
+
+    Attributes
+    ----------
+    ae_title
+        Its AE title; ``*`` and ``?`` stand for any characters.
+    address
+        Its IP address or network, such as ``10.1.0.0/16``; any where it is not given.
+    report_to
+        ``host:port`` where it is told what is safely kept (storage commitment); on the same association where it is
+        not given.
+    """
+
+    ae_title: str = "*"
+    address: Network | None = None
+    report_to: Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")] | None = None
+
+    def allows(self, ae_title: str, address: str) -> bool:
+        """Whether a caller is meant by this entry."""
+        return self.allows_title(ae_title) and (self.address is None or _inside(address, self.address))
+
+    def allows_title(self, ae_title: str) -> bool:
+        """Whether the entry is for an AE title, wherever it calls from."""
+        return fnmatchcase(ae_title, self.ae_title)
+
+
+class NodeSettings(Strict):
+    """How the node listens.
+
+    Attributes
+    ----------
+    ae_title
+        Of the node; who calls another one is turned away.
+    host, port
+        Where it listens. Port 0 takes a free one.
+    peers
+        Who may open an association; all where there is none.
+    receivers
+        Processes that receive at the same time.
+    associations
+        Most associations at a time in each of them.
+    network_timeout
+        Seconds of silence after which an association is ended.
+    quota_gib
+        Most disk space that instances may take.
+    keep_free_gib
+        Disk space that is left to others.
+    largest_gib
+        Largest instance that is taken.
+    durable
+        Whether an instance is on the disk before its sender is told so.
+    memory_gib
+        Memory that each worker may take.
+    metrics_port
+        Port of health and metrics on the loopback address; 0 takes a free one.
+    tls
+        Encryption; none where it is not given.
+    """
+
+    ae_title: AeTitle = "TAMPERSCAN"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 11112
+    peers: tuple[Peer, ...] = ()
+    receivers: Annotated[int, Field(ge=1, le=32)] = 1
+    associations: Annotated[int, Field(ge=1, le=1000)] = 100
+    network_timeout: Annotated[float, Field(gt=0)] = 60.0
+    quota_gib: Annotated[float, Field(gt=0)] | None = None
+    keep_free_gib: Annotated[float, Field(ge=0)] = 1.0
+    largest_gib: Annotated[float, Field(gt=0, le=64)] = 2.0
+    durable: bool = True
+    memory_gib: Annotated[float, Field(gt=0)] = 6.0
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 8104
+    tls: Tls | None = None
+
+
+class Quiet(Strict):
+    """When a series is complete.
+
+    Attributes
+    ----------
+    seconds
+        How long nothing must have arrived.
+    of
+        Whether nothing of the whole study, or only of the series.
+    """
+
+    seconds: Annotated[float, Field(gt=0)] = 60.0
+    of: Literal["study", "series"] = "study"
+
+
+class DicomDestination(Strict):
+    """A receiver by C-STORE.
+
+    Attributes
+    ----------
+    kind
+        ``dicom``.
+    host, port, ae_title
+        Where it is, and what it is called.
+    calling
+        AE title that the node gives itself there; the node's own where it is not given.
+    tls
+        Whether the connection is encrypted.
+    trust
+        PEM file of the authorities that vouch for it; the system's where it is not given.
+    """
+
+    kind: Literal["dicom"]
+    host: str
+    port: Port
+    ae_title: AeTitle
+    calling: AeTitle | None = None
+    tls: bool = False
+    trust: Path | None = None
+
+
+class StowDestination(Strict):
+    """A receiver by STOW-RS.
+
+    Attributes
+    ----------
+    kind
+        ``stow``.
+    url
+        Of its DICOMweb service, such as ``https://pacs.example/dicom-web``.
+    token_file
+        File with a bearer token.
+    user, password_file
+        Name for basic authentication, and a file with its password.
+    trust
+        PEM file of the authorities that vouch for it; the usual ones where it is not given.
+    """
+
+    kind: Literal["stow"]
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    token_file: Path | None = None
+    user: str | None = None
+    password_file: Path | None = None
+    trust: Path | None = None
+
+
+Destination = Annotated[DicomDestination | StowDestination, Field(discriminator="kind")]
+
+
+def _inside(address: str, network: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found) in ipaddress.ip_network(network, strict=False)
