@@ -143,7 +143,7 @@ class SliceMeter:
         if region.sum() * spacing_mm[0] * spacing_mm[1] < self._anatomy.least_cm2 * 100.0:
             return None
         # Aligned to the network's stride as well as to the grid: a part then gives what the whole slice gives.
-        box = _bounding_box(region, math.lcm(grid_step(spacing_mm), self._predictor.stride))
+        box = region_box(region, math.lcm(grid_step(spacing_mm), self._predictor.stride))
         part, inside = image[box], region[box]
         shown = (viewer.window or self._window).to_model(part)
         noise = self.predict(shown)
@@ -165,7 +165,8 @@ def _window_and_levels(card: Card) -> tuple[IntensityWindow, NDArray[np.float32]
     return window, np.array(card.levels_hu, dtype=np.float32) / np.float32(window.units_per_model_unit)
 
 
-def _bounding_box(mask: NDArray[np.bool_], align: int) -> tuple[slice, slice]:
+def region_box(mask: NDArray[np.bool_], align: int) -> tuple[slice, slice]:
+    """Return the rows and columns around a region, with the margin that the network needs, aligned to a step."""
     return (_span(np.asarray(mask.any(axis=1)), align), _span(np.asarray(mask.any(axis=0)), align))
 
 

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from tamperscan.detect.measure import region_box
 from tamperscan.diffusion.predictor import NoisePredictor, Predictor
 from tamperscan.diffusion.weights import Card, Weights
 from tamperscan.scan.volume import Scan
 from tamperscan.scan.windows import IntensityWindow, signal_window
-
-# The network sees 51 pixels around; beyond 40 nothing that a detector measures changes.
-_MARGIN_PX = 40
 
 
 class NoiseResidual:
@@ -62,7 +60,9 @@ class NoiseResidual:
         level = np.array([sigma / window.units_per_model_unit], dtype=np.float32)
         measured = None if regions is None or not regions.any() else regions
         looked = [measured is None or bool(plane.any()) for plane in (scan.voxels if measured is None else measured)]
-        box = _rectangle(measured, self._predictor.stride)
+        everything = (slice(None), slice(None))
+        stride = self._predictor.stride
+        box = everything if measured is None else region_box(np.asarray(measured.any(axis=0)), stride)
         for image, wanted in zip(scan.voxels, looked, strict=True):
             residual = np.zeros(image.shape, np.float32)
             if wanted:
@@ -74,18 +74,3 @@ class NoiseResidual:
             return IntensityWindow(*self._card.window), min(self._card.levels_hu)
         window = signal_window(scan.voxels)
         return window, min(self._card.levels_of_range) * window.width
-
-
-def _rectangle(regions: NDArray[np.bool_] | None, align: int) -> tuple[slice, slice]:
-    """Return the rows and columns around all regions, with a margin, aligned to the network's stride."""
-    if regions is None:
-        return slice(None), slice(None)
-    inside = np.asarray(regions.any(axis=0))
-    return _span(np.asarray(inside.any(axis=1)), align), _span(np.asarray(inside.any(axis=0)), align)
-
-
-def _span(line: NDArray[np.bool_], align: int) -> slice:
-    occupied = np.flatnonzero(line)
-    low = max(0, int(occupied[0]) - _MARGIN_PX) // align * align
-    high = -(-(int(occupied[-1]) + 1 + _MARGIN_PX) // align) * align
-    return slice(low, min(line.size, high))
