@@ -67,6 +67,33 @@ def test_bfloat16_gives_the_same_from_several_threads():
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
+FIRST_CALLS = """
+import threading, numpy as np
+from tamperscan.data import weights_path
+from tamperscan.diffusion.networks import open_network
+networks = [open_network(weights_path("ct") / "network.onnx", threads=1, advice="") for _ in range(2)]
+shown = {"image": np.zeros((1, 1, 96, 96), np.float32), "level": np.array([0.02], np.float32)}
+start = threading.Barrier(4)
+def call(number):
+    start.wait()
+    networks[number % 2].run(shown)
+threads = [threading.Thread(target=call, args=(number,)) for number in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+@needs_openvino
+def test_first_calls_from_several_threads_do_not_wait_for_each_other_for_good():
+    # Without the lock about one process in six hangs.
+    started = [subprocess.Popen([sys.executable, "-c", FIRST_CALLS]) for _ in range(8)]
+    try:
+        assert [each.wait(timeout=60) for each in started] == [0] * 8
+    finally:
+        for each in started:
+            each.kill()
+
+
 @needs_openvino
 def test_openvino_does_not_load_what_reports_to_its_maker():
     program = "import tamperscan, sys; tamperscan.load_detector('ct'); print(sys.modules.get('openvino_telemetry'))"

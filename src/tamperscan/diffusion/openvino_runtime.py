@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import sys
+import threading
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,9 @@ from tamperscan.errors import WeightsError
 
 _TELEMETRY = "openvino_telemetry"
 _BFLOAT16 = "BF16"
+# Two threads that make first calls at a time can wait for each other for good: one holds Python's lock and waits for
+# what OpenVINO's binding sets up only once, the other sets it up and waits for Python's lock.
+_first_calls = threading.Lock()
 
 
 @cache
@@ -88,14 +92,21 @@ class OpenVinoNetwork:
         try:
             self._compiled = _core().compile_model(_read_onnx(path), "CPU", settings)
         except Exception as error:  # OpenVINO's readers raise classes of their own
-            raise WeightsError(
-                f"{path}: can't be run ({' '.join(str(error).split())}). {advice}"
-            ) from error
+            raise WeightsError(f"{path}: can't be run ({' '.join(str(error).split())}). {advice}") from error
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._has_run = False
         self.runtime = f"OpenVINO {module.__version__.split('-')[0]}, bfloat16, CPU"
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the network's one output; as many requests are made as there are calls at a time."""
+        if self._has_run:
+            return self._infer(inputs)
+        with _first_calls:
+            output = self._infer(inputs)
+        self._has_run = True
+        return output
+
+    def _infer(self, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         try:
             request = self._idle.get_nowait()
         except queue.Empty:
