@@ -17,7 +17,7 @@ TEST := .venv-test
 PACKAGE := pyproject.toml $(shell find src -type f -not -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint peers bench picture size check-plain clean
+.PHONY: help demo test lint peers bench bench-page bench-node picture size check-plain clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
@@ -44,6 +44,13 @@ bench: $(TEST)/.test  ## measure speed, false alarms, real tampered scans, and c
 	$(TEST)/bin/tamperscan bench authentic --data $(DATA)
 	$(TEST)/bin/tamperscan bench ctgan --data $(DATA)
 	$(TEST)/bin/tamperscan bench --data $(DATA) --preset small --out $(BENCH_OUT)
+	$(MAKE) bench-page
+
+bench-page: $(TEST)/.test  ## take pictures of every view of the page, to be looked at (needs chromium)
+	$(TEST)/bin/python tests/serve/web/page_pictures.py --data $(DATA) --out runs/bench-page
+
+bench-node: $(TEST)/.test  ## kill the node 100 times, and time it beside DCMTK's storescp (needs dcmtk)
+	$(TEST)/bin/tamperscan bench node --out runs/bench-node
 
 picture: demo  ## make the picture of a finding that the README shows
 	mkdir -p docs/images
