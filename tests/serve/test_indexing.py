@@ -15,6 +15,7 @@ from tamperscan.serve.grouping import Grouper
 from tamperscan.serve.home import Home
 from tamperscan.serve.indexing import Indexer
 from tamperscan.serve.rules import Rules
+from tamperscan.serve.settings import NodeSettings
 from tamperscan.serve.spool import Ledger, Receipt
 
 RULES = Rules(quiet={"seconds": 60}, rules=[{"name": "all", "when": {"modality": "CT"}}])
@@ -154,3 +155,13 @@ def test_a_crash_between_folder_and_job_makes_both_anew(home, database, indexer)
     (job,) = database.rows("SELECT * FROM jobs")
     assert [path.name for path in home.source_folder(job["id"]).iterdir()] == ["a.dcm"]
     assert len(list(home.sources.iterdir())) == 1
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_patients_are_named_in_the_audit_trail_only_where_that_is_asked_for(home, database, asked):
+    rules = RULES.model_copy(update={"node": NodeSettings(patient_names=asked)})
+    receive(home, an_image(), "one")
+    Indexer(database, rules, AuditLog(home.audit_log)).index()
+    trail = home.audit_log.read_text()
+    assert ("Synthetic^Patient" in trail) == asked
+    assert ('"S1"' in trail) == asked

@@ -135,7 +135,11 @@ class Indexer:
         rule = self._rules.rule_for(facts)
         columns["passing"] = int(rule is not None and not rule.keep_originals)
         one = Indexed(row["id"], row["file"], "waiting", {**columns, "sop_uid": row["sop_uid"]})
-        one.lines.append((RECEIVED, {**_names(row, columns), "sender": row["sender"], "receipt": row["file"]}))
+        told = {**_names(row, columns), "sender": row["sender"], "receipt": row["file"]}
+        if self._rules.node.patient_names:
+            patient = Attributes(dataset)
+            told |= {"patient_name": str(patient.value("PatientName") or ""), "patient_id": patient.text("PatientID")}
+        one.lines.append((RECEIVED, told))
         if "DigitalSignaturesSequence" in dataset:
             one.lines += signature_lines(self._spool / row["file"], one.lines[0][1])
         if columns["modality"] not in SCANS and self._is_own(row["sop_uid"], dataset):

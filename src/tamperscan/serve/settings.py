@@ -111,6 +111,8 @@ class NodeSettings(Strict):
         Memory that each worker may take.
     metrics_port
         Port of health and metrics on the loopback address; 0 takes a free one.
+    patient_names
+        Whether the audit trail names patients.
     tls
         Encryption; none where it is not given.
     """
@@ -128,6 +130,7 @@ class NodeSettings(Strict):
     durable: bool = True
     memory_gib: Annotated[float, Field(gt=0)] = 6.0
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 8104
+    patient_names: bool = False
     tls: Tls | None = None
 
 
