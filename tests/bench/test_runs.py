@@ -6,6 +6,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
+from tamperscan.bench.document import Provenance
 from tamperscan.bench.runs import Request, run_ctgan
 from tamperscan.bench.subjects import load_reference, made_of
 from tamperscan.cli.bench import app
@@ -84,3 +85,16 @@ def test_what_a_detector_was_made_of():
         calibration={"scans": [{"name": "b", "patient": "p"}]},
     )
     assert made_of(card) == {"a", "b"}
+
+
+@needs_detector
+def test_precision_on_real_slices(few_scans):
+    from tamperscan.bench.precision import precision_page, run_precision
+
+    result = run_precision(Request(few_scans, "ct", few_scans / "split.json"))
+    assert "float32" in result.exact.runtime
+    assert result.slices >= 4
+    assert result.differences[1] < 0.5
+    assert abs(result.exact.auc["FB"].value - result.quick.auc["FB"].value) < 0.3
+    page = precision_page(result, Provenance("tamperscan bench precision", "abc"))
+    assert result.quick.runtime in page

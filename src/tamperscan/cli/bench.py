@@ -84,6 +84,25 @@ def ctgan(
     tell("ctgan", result, origin, ctgan_page(result, origin, head), head=head, write=write, as_json=as_json)
 
 
+@app.command(epilog="Example: tamperscan bench precision --data ../shared/data --write docs/results.md")
+def precision(
+    data: DataOption = DATA,
+    detector: DetectorOption = "ct",
+    head: HeadOption = None,
+    split: SplitOption = SPLIT,
+    write: WriteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what bfloat16 costs, where it is used: the same slices in float32 and in what is quickest here."""
+    from tamperscan.bench.document import provenance
+    from tamperscan.bench.precision import precision_page, run_precision
+
+    with ExitStack() as bars:
+        result = run_precision(_request(bars, data, detector, head, split))
+    origin = provenance("bench", "precision", *_options(data, detector, head, split))
+    tell("precision", result, origin, precision_page(result, origin), write=write, as_json=as_json)
+
+
 @app.command(epilog="Example: tamperscan bench authentic --data ../shared/data --write docs/results.md")
 def authentic(
     data: DataOption = DATA,
