@@ -34,7 +34,7 @@ def hu_predictor(weights: Weights) -> Predict:
         If the weights are not those of a low-noise network.
     """
     window = check_card(weights.card)
-    predictor = NoisePredictor(weights)
+    predictor = NoisePredictor(weights, precision="float32")  # as the other way runs it
 
     def predict(hu: Map, levels_hu: Sequence[float]) -> Maps:
         levels = np.array(levels_hu, dtype=np.float32) / np.float32(window.units_per_model_unit)
