@@ -5,11 +5,10 @@ from __future__ import annotations
 import socket
 import struct
 
-from tamperscan.serve import dimse
-from tamperscan.serve.upper_layer import data_messages, fragments
-
 CT = "1.2.840.10008.5.1.4.1.1.2"
+MR = "1.2.840.10008.5.1.4.1.1.4"
 EXPLICIT = "1.2.840.10008.1.2.1"
+P_DATA, ABORT = 4, 7
 
 
 def item(kind, content):
@@ -24,17 +23,27 @@ def associate_request(called="TAMPERSCAN", calling="RAW", abstract=CT, transfer=
     return struct.pack(">BBI", 1, 0, len(body)) + body
 
 
+def element(number, value):
+    """An element of a command (PS3.7 section 6.3.1): a number of two bytes, or a UID."""
+    content = struct.pack("<H", value) if isinstance(value, int) else value.encode()
+    content += b"\0" * (len(content) % 2)
+    return struct.pack("<HHI", 0, number, len(content)) + content
+
+
 def store_command(uid, sop_class=CT):
-    return dimse.encode(
-        {
-            dimse.AFFECTED_CLASS: sop_class,
-            dimse.COMMAND_FIELD: dimse.C_STORE_RQ,
-            dimse.MESSAGE_ID: 1,
-            dimse.DATA_SET_TYPE: 0,
-            0x0700: 0,
-            dimse.AFFECTED_INSTANCE: uid,
-        }
-    )
+    values = {0x0002: sop_class, 0x0100: 1, 0x0110: 1, 0x0700: 0, 0x0800: 0, 0x1000: uid}
+    elements = b"".join(element(*one) for one in values.items())
+    return struct.pack("<HHII", 0, 0, 4, len(elements)) + elements
+
+
+def status_of(response):
+    """The status in a P-DATA-TF with a response that is one fragment long."""
+    place = response.index(struct.pack("<HHI", 0, 0x0900, 2)) + 8
+    return struct.unpack_from("<H", response, place)[0]
+
+
+def data_message(part, *, command, last):
+    return struct.pack(">BBIIBB", P_DATA, 0, len(part) + 6, len(part) + 2, 1, command | last << 1) + part
 
 
 class RawPeer:
@@ -49,18 +58,25 @@ class RawPeer:
         return kind, self._exactly(length)
 
     def send(self, content, *, command, whole=True):
-        messages = list(data_messages(1, content, command=command, max_pdu=4096))
-        for message in messages if whole else messages[:-1]:
-            self.socket.sendall(message)
+        parts = [content[start : start + 4096] for start in range(0, len(content), 4096)]
+        for number, part in enumerate(parts, start=1):
+            if whole or number < len(parts):
+                self.socket.sendall(data_message(part, command=command, last=number == len(parts)))
 
     def store(self, uid, content, sop_class=CT):
         """Store a data set; gives the status."""
         self.send(store_command(uid, sop_class), command=True)
         self.send(content, command=False)
         kind, body = self.read()
-        assert kind == 4, kind
-        ((_, _, _, part),) = fragments(memoryview(body))
-        return dimse.decode(bytes(part))[dimse.STATUS]
+        assert kind == P_DATA, kind
+        return status_of(body)
+
+    def is_ended(self):
+        """Whether the other side aborts, or closes the connection."""
+        try:
+            return self.read()[0] == ABORT
+        except (EOFError, ConnectionError):
+            return True
 
     def close(self):
         self.socket.close()

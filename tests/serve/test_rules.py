@@ -24,6 +24,7 @@ rules:
     screen: false
   - name: rest
 """
+STOW = "kind: stow, url: 'https://pacs.example', token_file: /none.token"
 
 
 def read(tmp_path, text):
@@ -74,6 +75,16 @@ def test_a_rule_says_all_that_is_done(rules):
         ("screen: false", "screen: false\n    screen: true", 15, "second time"),
         ("destinations:", "destinations", 4, "no valid YAML"),
         ("head: combined", "head: strongest", 8, "typicality"),
+        ("head: combined", "head: combined\n    detector: mr", 8, "'mr' has no head 'combined'"),
+        ("modality: CT,", "", 8, "'mr' has no head 'combined'"),
+        ("head: combined", "head: combined\n    detector: published", 8, "it has: none"),
+        ("ae_title: PACS}", "ae_title: PACS, trust: /none.pem}", 4, "no file that can be read"),
+        (
+            "kind: dicom, host: 127.0.0.1, port: 104, ae_title: PACS",
+            "kind: stow, url: 'http://a', token_file: n",
+            4,
+            "no f",
+        ),
     ],
 )
 def test_an_error_is_told_with_line_and_reason(tmp_path, old, new, line, reason):
@@ -95,6 +106,10 @@ def test_what_are_no_rules_is_refused_in_one_line(tmp_path, text):
 def test_a_detector_that_is_not_there_is_told_at_once(tmp_path):
     with pytest.raises(ServeError, match="no packaged detector"):
         read(tmp_path, "rules: [{name: a, detector: ctx}]")
+
+
+def test_a_head_that_the_detector_has_is_taken(tmp_path):
+    assert read(tmp_path, "rules: [{name: a, head: typicality}, {name: b, detector: ct, head: self-forged}]")
 
 
 def test_a_file_that_can_not_be_read_is_told(tmp_path):

@@ -1,13 +1,19 @@
 import pytest
 from pydicom import dcmread
 
-from tamperscan.serve.admission import Room, kept_bytes, why_rejected
+from tamperscan.serve.admission import (
+    ADDRESS_UNKNOWN,
+    CALLED_UNKNOWN,
+    CALLING_UNKNOWN,
+    Room,
+    kept_bytes,
+    why_rejected,
+)
 from tamperscan.serve.database import Database
 from tamperscan.serve.home import Home
 from tamperscan.serve.leftovers import clear_leftovers, clear_parts
 from tamperscan.serve.settings import NodeSettings
 from tamperscan.serve.spool import Incoming, Ledger, Receipt, file_meta
-from tamperscan.serve.upper_layer import ADDRESS_UNKNOWN, CALLED_UNKNOWN, CALLING_UNKNOWN, Request
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 ELEMENT = b"\x08\x00\x18\x00UI\x06\x001.2.3\0"
@@ -144,7 +150,7 @@ def test_what_is_to_stay_free_is_not_taken(home):
 )
 def test_callers_are_let_in_by_title_and_address(called, calling, address, rejection):
     settings = NodeSettings(ae_title="NODE", peers=[{"ae_title": "CT1", "address": "10.0.0.0/8"}])
-    assert why_rejected(Request(called, calling, {}, 0, b""), address, settings) is rejection
+    assert why_rejected(called, calling, address, settings) is rejection
 
 
 def test_a_database_of_a_later_version_is_left_alone(home, database):

@@ -54,25 +54,28 @@ def _speed(speed: NodeSpeed) -> str:
         f"each over one association, then {speed.images_alone} each over an association of their own. Medians of",
         f"{len(speed.rows[0].many)} rounds in which the receivers take turns, the least and the most in brackets.",
         f"Senders and receiver share {speed.cores} cores, so that much of the time is the senders', above all where",
-        "each image takes a process of its own. Only the node with its usual settings waits for the disk (fsync of the",
-        "file, of its folder and of the ledger) before it says that it has an image; storescp never does. Without",
-        "--fork storescp serves one association after the other. TCP_NODELAY, a variable of the environment, is set",
-        "for all senders.",
+        "each image takes a process of its own. The node has a receiver for each core (`receivers`). Only the",
+        "node with its usual settings waits for the disk (fsync of the file, of its folder and of the ledger) before",
+        "it says that it has an image; storescp never does. Without --fork storescp serves one association after the",
+        "other, each sender waiting for its turn. TCP_NODELAY, a",
+        "variable of the environment, is set for all senders.",
     )
     return f"{words}\n\n{table(head, rows)}\n\n{_compared(speed)}"
 
 
 def _compared(speed: NodeSpeed) -> str:
-    ours, best = speed.rows[0], _best_storescp(speed)
-    if best is None:
+    """Put the node beside each storescp that was measured."""
+    ours, *others = speed.rows
+    ratios = [f"{_ratios(ours, other)} ({other.name})" for other in others if "storescp" in other.name]
+    if not ratios:
         return "storescp was not measured."
-    ratios = [number(mine / theirs, 2) for mine, theirs in zip(ours.medians, best.medians, strict=True)]
-    return f"Beside the quickest storescp ({best.name}) the node is {ratios[0]} and {ratios[1]} times as fast."
+    return paragraph(
+        "Times as fast as storescp, over one association a sender and over one an image:", f"{', '.join(ratios)}."
+    )
 
 
-def _best_storescp(speed: NodeSpeed) -> SpeedRow | None:
-    rows = [row for row in speed.rows if "storescp" in row.name]
-    return max(rows, key=lambda row: row.medians[0], default=None)
+def _ratios(ours: SpeedRow, other: SpeedRow) -> str:
+    return " and ".join(number(mine / theirs, 2) for mine, theirs in zip(ours.medians, other.medians, strict=True))
 
 
 def _rate(values: tuple[float, ...]) -> str:

@@ -123,7 +123,6 @@ def _receivers() -> list[tuple[str, bool, Callable[[Path], Any]]]:
         ("DCMTK storescp", False, lambda place: _storescp(place)),
         ("DCMTK storescp --fork", False, lambda place: _storescp(place, "--fork")),
         ("DCMTK storescp --fork, TCP_NODELAY", False, lambda place: _storescp(place, "--fork", nodelay=True)),
-        ("pynetdicom's own server", False, _pynetdicom),
     ]
 
 
@@ -134,9 +133,10 @@ def _row(name: str, safe: bool, runs: Sequence[tuple[float, float, int]]) -> Spe
 
 @contextmanager
 def _node(place: Path, *, durable: bool = True) -> Iterator[int]:
-    rules = {"node": {"durable": durable}, "quiet": {"seconds": 3600}, "rules": [{"name": "none", "screen": False}]}
+    settings = {"durable": durable, "receivers": os.cpu_count() or 1}
+    rules = {"node": settings, "quiet": {"seconds": 3600}, "rules": [{"name": "none", "screen": False}]}
     with NodeProcess(place, rules) as node:
-        time.sleep(2.0)  # until both receivers listen
+        time.sleep(2.0)  # until all receivers listen
         yield node.port
 
 
@@ -154,38 +154,6 @@ def _storescp(place: Path, *options: str, nodelay: bool = False) -> Iterator[int
         yield port
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-
-
-_SERVER: Final = """
-import sys
-from pathlib import Path
-from uuid import uuid4
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, _config, evt
-folder = Path(sys.argv[1])
-def take(event):
-    (folder / uuid4().hex).write_bytes(event.encoded_dataset())
-    return 0
-entity = AE(ae_title="TAMPERSCAN")
-entity.maximum_associations = 100
-for context in AllStoragePresentationContexts:
-    entity.add_supported_context(context.abstract_syntax, ALL_TRANSFER_SYNTAXES)
-entity.start_server(("127.0.0.1", int(sys.argv[2])), evt_handlers=[(evt.EVT_C_STORE, take)])
-"""
-
-
-@contextmanager
-def _pynetdicom(place: Path) -> Iterator[int]:
-    import sys
-
-    place.mkdir(parents=True)
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", _SERVER, str(place), str(port)], stderr=subprocess.DEVNULL)
-    try:
-        time.sleep(3.0)
-        yield port
-    finally:
-        process.terminate()
         process.wait()
 
 

@@ -6,40 +6,49 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from tamperscan.serve.database import Database
 from tamperscan.serve.home import Home
 from tamperscan.serve.settings import NodeSettings
-from tamperscan.serve.upper_layer import (
-    ADDRESS_UNKNOWN,
-    CALLED_UNKNOWN,
-    CALLING_UNKNOWN,
-    Rejection,
-    Request,
-)
 
 _REFRESH_SECONDS: Final = 1.0
 _GIB: Final = 2**30
 
 
-def why_rejected(request: Request, address: str, settings: NodeSettings) -> Rejection | None:
+@dataclass(frozen=True)
+class Rejection:
+    """Why an association is rejected: result, source and reason of PS3.8 table 9-21, and words."""
+
+    result: int
+    source: int
+    reason: int
+    words: str
+
+
+CALLED_UNKNOWN: Final = Rejection(1, 1, 7, "called AE title not recognized")
+CALLING_UNKNOWN: Final = Rejection(1, 1, 3, "calling AE title not recognized")
+ADDRESS_UNKNOWN: Final = Rejection(1, 1, 3, "calling AE title not allowed from this address")
+
+
+def why_rejected(called: str, calling: str, address: str, settings: NodeSettings) -> Rejection | None:
     """Tell why an association is turned away; None where it is welcome.
 
     Parameters
     ----------
-    request
-        What the caller said.
+    called, calling
+        AE titles, as the caller gives them.
     address
         Where it calls from.
     settings
         Whom the node knows.
     """
-    if request.called != settings.ae_title:
+    if called != settings.ae_title:
         return CALLED_UNKNOWN
-    if not settings.peers or any(peer.allows(request.calling, address) for peer in settings.peers):
+    if not settings.peers or any(peer.allows(calling, address) for peer in settings.peers):
         return None
-    known = any(peer.allows_title(request.calling) for peer in settings.peers)
+    known = any(peer.allows_title(calling) for peer in settings.peers)
     return ADDRESS_UNKNOWN if known else CALLING_UNKNOWN
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
-from io import BytesIO
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import ImplicitVRLittleEndian
 
-from tamperscan.serve import dimse
 from tamperscan.serve.database import Database
 from tamperscan.serve.settings import NodeSettings
-from tamperscan.serve.upper_layer import Context
+
+REQUEST: Final = 1
+"""Action type of a request (PS3.4 table J.3-1)."""
+
+SUCCESS: Final = 0x0000
+PROCESSING_FAILURE: Final = 0x0110
+NO_SUCH_ACTION: Final = 0x0123
+"""Status of the answer to it (PS3.7 annex C)."""
 
 NOT_KEPT: Final = 0x0112
 """Failure reason: no such object instance (PS3.3 C.14.1.1)."""
@@ -48,31 +52,41 @@ class Commitments:
     def __init__(self, database: Database, settings: NodeSettings) -> None:
         self._database, self._settings = database, settings
 
-    def take(self, content: bytes, context: Context, sender: str) -> tuple[int, str]:
-        """Keep a request. Gives the DIMSE status and the transaction's UID."""
+    def take(self, information: Callable[[], Dataset], sender: str) -> tuple[int, str]:
+        """Keep a request. Gives the DIMSE status and the transaction's UID.
+
+        Parameters
+        ----------
+        information
+            Decodes its data set.
+        sender
+            AE title of who asks.
+        """
         try:
-            request = _decode(content, context.transfer_syntax)
+            request = information()
             transaction = str(request.TransactionUID)
             objects = [
                 (str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
                 for item in request.ReferencedSOPSequence
             ]
         except Exception:  # whatever the bytes provoke
-            return dimse.PROCESSING_FAILURE, ""
+            return PROCESSING_FAILURE, ""
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO commitments (transaction_uid, sender, objects, not_before) VALUES (?, ?, ?, ?)",
                 (transaction, sender, json.dumps(objects), time.time() + FIRST_PAUSE_SECONDS),
             )
-        return dimse.SUCCESS, transaction
+        return SUCCESS, transaction
 
-    def report_for(self, transaction: str, context: Context, sender: str) -> tuple[int, bytes] | None:
-        """Give event type and data set for the same association; None where the peer is called back instead.
+    def calls_back(self, sender: str) -> bool:
+        """Whether a peer is called back, and not told over the same association."""
+        return report_address(self._settings, sender) is not None
+
+    def report_for(self, transaction: str, sender: str) -> Dataset | None:
+        """Make the report for the same association; None where there is no such request.
 
         It waits a little for what has just arrived: only when its rule is known is it known whether it stays.
         """
-        if report_address(self._settings, sender) is not None:
-            return None
         row = self._database.row(
             "SELECT objects FROM commitments WHERE transaction_uid = ? AND sender = ?", (transaction, sender)
         )
@@ -82,8 +96,7 @@ class Commitments:
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until and any(is_undecided(self._database, uid) for _, uid in objects):
             time.sleep(0.1)
-        report = make_report(self._database, transaction, objects)
-        return event_type(report), encode(report, context.transfer_syntax)
+        return make_report(self._database, transaction, objects)
 
     def reported(self, transaction: str, sender: str) -> None:
         """Note that the peer has the report."""
@@ -145,16 +158,3 @@ def _why_not(database: Database, sop_class: str, uid: str) -> int:
     if not found:
         return NOT_KEPT
     return 0 if any(row["sop_class"] == sop_class for row in found) else CLASS_CONFLICT
-
-
-def _decode(content: bytes, transfer_syntax: str) -> Dataset:
-    from pynetdicom.dsutils import decode
-
-    return decode(BytesIO(content), transfer_syntax == ImplicitVRLittleEndian, True)
-
-
-def encode(report: Dataset, transfer_syntax: str) -> bytes:
-    """Encode a report in the transfer syntax of an association."""
-    from pynetdicom.dsutils import encode as encode_dataset
-
-    return encode_dataset(report, transfer_syntax == ImplicitVRLittleEndian, True) or b""

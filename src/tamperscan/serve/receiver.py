@@ -1,4 +1,4 @@
-"""The process that receives: it accepts associations on a socket that the node opened, a thread each.
+"""The process that receives: pynetdicom's service on a socket that the node opened.
 
 ``python -m tamperscan.serve.receiver --home DIR --socket N --parent PID`` with the settings as JSON on stdin. Several
 may share one socket. It does nothing but take instances to the disk; everything else happens later and elsewhere.
@@ -7,8 +7,8 @@ may share one socket. It does nothing but take instances to the disk; everything
 from __future__ import annotations
 
 import argparse
-import contextlib
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -17,23 +17,31 @@ import ssl
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Final
 
+from pynetdicom import AE, _config, build_context
+from pynetdicom.association import Association
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
 from tamperscan.serve.admission import Room, kept_bytes
-from tamperscan.serve.association import Association
 from tamperscan.serve.commitment import Commitments
 from tamperscan.serve.database import Database
+from tamperscan.serve.handlers import Handlers
 from tamperscan.serve.home import Home
 from tamperscan.serve.logs import log_to_stderr
+from tamperscan.serve.memory import limit_memory
 from tamperscan.serve.parent import end_with
 from tamperscan.serve.refusals import Refusals
-from tamperscan.serve.services import Services
+from tamperscan.serve.server import HANDSHAKE_SECONDS, SharedServer
 from tamperscan.serve.settings import NodeSettings, Tls
-from tamperscan.serve.spool import Ledger
-from tamperscan.serve.upper_layer import TOO_MANY, Rejection
+from tamperscan.serve.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, Ledger
+from tamperscan.serve.store import Store
 
-HANDSHAKE_SECONDS: Final = 10.0
+MAX_PDU: Final = 2**17
+"""Longest P-DATA-TF that we ask for, in bytes: as long as DCMTK's senders make them."""
+
 DRAIN_SECONDS: Final = 20.0
 """How long associations may go on once the node is told to end."""
 
@@ -54,99 +62,61 @@ class Receiver:
     """
 
     def __init__(self, home: Home, settings: NodeSettings, listening: socket.socket) -> None:
-        self._settings, self._listening = settings, listening
-        self._database = Database(home)
+        database = Database(home)
+        refusals = Refusals(home)
         self._ledger = Ledger(home, durable=settings.durable)
-        self._services = Services(
-            home=home,
-            settings=settings,
-            supported=supported_contexts(),
-            ledger=self._ledger,
-            room=Room(home, settings, lambda: kept_bytes(self._database)),
-            refusals=Refusals(home),
-            commitments=Commitments(self._database, settings),
+        room = Room(home, settings, lambda: kept_bytes(database))
+        store = Store(home, settings, self._ledger, room)
+        handlers = Handlers(settings, store, Commitments(database, settings), refusals)
+        threading.excepthook = handlers.on_failure
+        self._server = _entity(settings).make_server(
+            listening.getsockname(),
+            contexts=[build_context(Verification)],
+            ssl_context=None if settings.tls is None else _tls_context(settings.tls),
+            evt_handlers=handlers.bindings(),
+            server_class=SharedServer,
+            listening=listening,
+            refusals=refusals,
         )
-        self._tls = None if settings.tls is None else _tls_context(settings.tls)
         self._ending = threading.Event()
-        self._places = threading.BoundedSemaphore(settings.associations)
-        self._connections: set[socket.socket] = set()
-        self._lock = threading.Lock()
 
     def run(self) -> None:
         """Accept until `end`; then give what is under way some time, and end."""
-        self._listening.settimeout(0.2)
         while not self._ending.is_set():
-            try:
-                connection, address = self._listening.accept()
-            except TimeoutError:
-                continue
-            except OSError:  # the peer has gone again, or too many files are open
-                time.sleep(0.01)
-                continue
-            self._begin(connection, str(address[0]))
-        self._listening.close()
-        self._drain()
+            self._server.handle_request()
+            self._server.service_actions()
+        self._server.server_close()
+        until = time.monotonic() + DRAIN_SECONDS
+        while self._associations() and time.monotonic() < until:
+            time.sleep(0.05)
+        for association in self._associations():
+            association.abort()
+        self._ledger.close()
 
     def end(self) -> None:
         """Accept nothing more."""
         self._ending.set()
 
-    def _begin(self, connection: socket.socket, address: str) -> None:
-        """Give a connection a thread; one too many is rejected, and of a flood of those the connections are closed."""
-        if self._places.acquire(blocking=False):
-            rejection = None
-        elif len(self._connections) < 2 * self._settings.associations:
-            rejection = TOO_MANY
-        else:
-            connection.close()
-            return
-        threading.Thread(target=self._serve, args=(connection, address, rejection), daemon=True).start()
-
-    def _serve(self, connection: socket.socket, address: str, rejection: Rejection | None) -> None:
-        try:
-            connection.settimeout(HANDSHAKE_SECONDS)  # until there is an association (ARTIM timer, PS3.8 9.1.5)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is not None:
-                connection = self._tls.wrap_socket(connection, server_side=True)
-            with self._lock:
-                self._connections.add(connection)
-            Association(connection, address, self._services).serve(rejection)
-        except OSError as error:  # of TLS, or of a peer that is gone
-            if isinstance(error, ssl.SSLError):
-                self._services.refusals.tell("TLS handshake failed", address=address, problem=error.reason or "")
-        except Exception:
-            _log.exception("association failed")
-        finally:
-            with contextlib.suppress(OSError):
-                connection.close()
-            with self._lock:
-                self._connections.discard(connection)
-            if rejection is None:
-                self._places.release()
-
-    def _drain(self) -> None:
-        until = time.monotonic() + DRAIN_SECONDS
-        while self._connections and time.monotonic() < until:
-            time.sleep(0.05)
-        with self._lock:
-            for connection in self._connections:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-        self._ledger.close()
+    def _associations(self) -> list[Association]:
+        return [one for one in self._server.active_associations if one.is_established]
 
 
-def supported_contexts() -> dict[str, frozenset[str]]:
-    """Give all that is accepted: transfer syntaxes by abstract syntax.
+def _entity(settings: NodeSettings) -> AE:
+    entity = AE(ae_title=settings.ae_title)
+    entity.maximum_associations = settings.associations
+    entity.maximum_pdu_size = MAX_PDU
+    entity.acse_timeout = HANDSHAKE_SECONDS  # also the ARTIM timer (PS3.8 section 9.1.5)
+    entity.network_timeout = settings.network_timeout
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION
+    return entity
 
-    Every storage SOP class in every transfer syntax, verification, and storage commitment.
-    """
-    from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts
-    from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
-    every = frozenset(str(one) for one in ALL_TRANSFER_SYNTAXES)
-    plain = frozenset(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1"))
-    storage = {str(context.abstract_syntax): every for context in AllStoragePresentationContexts}
-    return {**storage, str(Verification): plain, str(StorageCommitmentPushModel): plain}
+def _set_up_pynetdicom() -> None:
+    """Keep pynetdicom quiet, and let it hand on UIDs as they are: what is none is refused with a status of its own."""
+    _config.LOG_HANDLER_LEVEL = "none"
+    _config.VALIDATORS["UI"] = lambda _: (True, "")
+    warnings.simplefilter("ignore")  # they print the values that they warn of
 
 
 def _tls_context(tls: Tls) -> ssl.SSLContext:
@@ -174,10 +144,15 @@ def main() -> None:
     alive = os.open(home.root / "receivers.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(alive, fcntl.LOCK_SH)
     end_with(chosen.parent)
+    limit_memory(settings.memory_gib)
+    _set_up_pynetdicom()
     receiver = Receiver(home, settings, socket.socket(fileno=chosen.socket))
     signal.signal(signal.SIGTERM, lambda *_: receiver.end())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.collect()
+    gc.freeze()  # what is there stays; pynetdicom collects garbage often
     receiver.run()
+    os._exit(0)  # threads of connections that never became associations may still wait for their peers
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ import threading
 import time
 from typing import Final
 
-from tamperscan.serve import dimse
 from tamperscan.serve.commitment import (
     FIRST_PAUSE_SECONDS,
     MOST_ATTEMPTS,
+    SUCCESS,
     event_type,
     is_undecided,
     make_report,
@@ -74,7 +74,10 @@ class Reports:
 
     def _report(self, transaction: str, sender: str, objects: list[tuple[str, str]]) -> bool:
         from pynetdicom import AE, build_role
-        from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
+        from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+            StorageCommitmentPushModel,
+            StorageCommitmentPushModelInstance,
+        )
 
         address = report_address(self._settings, sender)
         assert address is not None
@@ -89,9 +92,9 @@ class Reports:
             return False
         try:
             status, _ = association.send_n_event_report(
-                report, event_type(report), StorageCommitmentPushModel, dimse.COMMITMENT_INSTANCE
+                report, event_type(report), StorageCommitmentPushModel, StorageCommitmentPushModelInstance
             )
-            return "Status" in status and int(status.Status) == dimse.SUCCESS
+            return "Status" in status and int(status.Status) == SUCCESS
         except (ValueError, RuntimeError):  # no context accepted, or gone meanwhile
             return False
         finally:

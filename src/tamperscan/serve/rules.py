@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
-from tamperscan.errors import ServeError
+from tamperscan.errors import ServeError, TamperscanError
 from tamperscan.serve.settings import Destination, NodeSettings, Quiet, Strict
 
 
@@ -196,6 +196,27 @@ def _mismatches(rules: Rules) -> Iterator[tuple[tuple[object, ...], str]]:
                 (*place, "detector"),
                 f"{rule.detector!r} is no packaged detector ({', '.join(detectors)}) and no folder",
             )
+        elif rule.screen and rule.head is not None and (problem := _why_no_head(rule, rule.head)):
+            yield (*place, "head"), problem
+
+
+def _why_no_head(rule: Rule, head: str) -> str:
+    """Tell which detector of a rule lacks a head; empty where none does."""
+    from tamperscan.data import packaged_weights, weights_path
+    from tamperscan.detect.heads import heads_in
+    from tamperscan.diffusion.weights import open_weights
+
+    for model in sorted({rule.model_for(modality) for modality in rule.when.modality or ("CT", "MR")}):
+        heads: tuple[str, ...] = ()
+        if model != "published":
+            try:
+                weights = open_weights(weights_path(model) if model in packaged_weights() else Path(model))
+            except TamperscanError as error:
+                return str(error).removesuffix(".")
+            heads = () if weights.card.kind == "published" else heads_in(weights)
+        if head not in heads:
+            return f"the detector {model!r} has no head {head!r} (it has: {', '.join(heads) or 'none'})"
+    return ""
 
 
 def _in_words(path: Path, error: ValidationError, lines: Any) -> str:

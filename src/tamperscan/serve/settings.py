@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _ae_title(text: str) -> str:
@@ -21,9 +22,16 @@ def _network(text: str) -> str:
     return text
 
 
+def _readable(path: Path) -> Path:
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ValueError(f"{path} is no file that can be read")
+    return path
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Network = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+ReadableFile = Annotated[Path, AfterValidator(_readable)]
 
 
 class Strict(BaseModel):
@@ -43,16 +51,9 @@ class Tls(Strict):
         PEM file of the authorities whose clients are let in; without it any client is.
     """
 
-    certificate: Path
-    key: Path
-    clients: Path | None = None
-
-    @field_validator("certificate", "key", "clients")
-    @classmethod
-    def _exists(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.is_file():
-            raise ValueError(f"{path} is no file")
-        return path
+    certificate: ReadableFile
+    key: ReadableFile
+    clients: ReadableFile | None = None
 
 
 class Peer(Strict):
@@ -104,11 +105,11 @@ class NodeSettings(Strict):
     keep_free_gib
         Disk space that is left to others.
     largest_gib
-        Largest instance that is taken.
+        Largest instance that is taken; it is held in memory until it is whole.
     durable
         Whether an instance is on the disk before its sender is told so.
     memory_gib
-        Memory that each worker may take.
+        Memory that each worker, and each receiver, may take.
     metrics_port
         Port of health and metrics on the loopback address; 0 takes a free one.
     patient_names
@@ -121,8 +122,8 @@ class NodeSettings(Strict):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 11112
     peers: tuple[Peer, ...] = ()
-    receivers: Annotated[int, Field(ge=1, le=32)] = 1
-    associations: Annotated[int, Field(ge=1, le=1000)] = 100
+    receivers: Annotated[int, Field(ge=1, le=32)] = 2
+    associations: Annotated[int, Field(ge=1, le=400)] = 100
     network_timeout: Annotated[float, Field(gt=0)] = 60.0
     quota_gib: Annotated[float, Field(gt=0)] | None = None
     keep_free_gib: Annotated[float, Field(ge=0)] = 1.0
@@ -172,7 +173,7 @@ class DicomDestination(Strict):
     ae_title: AeTitle
     calling: AeTitle | None = None
     tls: bool = False
-    trust: Path | None = None
+    trust: ReadableFile | None = None
 
 
 class StowDestination(Strict):
@@ -194,10 +195,10 @@ class StowDestination(Strict):
 
     kind: Literal["stow"]
     url: Annotated[str, Field(pattern=r"^https?://")]
-    token_file: Path | None = None
+    token_file: ReadableFile | None = None
     user: str | None = None
-    password_file: Path | None = None
-    trust: Path | None = None
+    password_file: ReadableFile | None = None
+    trust: ReadableFile | None = None
 
 
 Destination = Annotated[DicomDestination | StowDestination, Field(discriminator="kind")]

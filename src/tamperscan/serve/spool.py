@@ -12,19 +12,27 @@ import hashlib
 import os
 import queue
 import secrets
-import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from typing import Final
 
+from pydicom import config
+from pydicom.dataelem import DataElement
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
+
 from tamperscan.serve.database import Database
 from tamperscan.serve.home import Home
-from tamperscan.serve.upper_layer import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+
+IMPLEMENTATION_CLASS_UID: Final = "2.25.284146735925434215309124937106826474981"
+"""Names this software in an association and in file meta information (PS3.7 D.3.3.2)."""
+
+IMPLEMENTATION_VERSION: Final = "TAMPERSCAN"
 
 PART: Final = ".part"
-_HEAD_BYTES: Final = 4096
 _GROUP: Final = 500
 
 
@@ -58,12 +66,10 @@ class Incoming:
     sop_class, sop_uid, transfer_syntax
         For the file meta information (PS3.10 section 7.1).
 
-    Attributes
-    ----------
-    size
-        Bytes of the data set so far.
-    head
-        The first bytes of the data set.
+    Raises
+    ------
+    OSError
+        If the disk does not take it; nothing is left then.
     """
 
     def __init__(self, home: Home, sop_class: str, sop_uid: str, transfer_syntax: str) -> None:
@@ -71,27 +77,26 @@ class Incoming:
         self._path = home.spool / f".{os.getpid()}-{secrets.token_hex(8)}{PART}"
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._digest = hashlib.sha256()
-        self.size = 0
-        self.head = b""
         try:
             _write_all(self._file, memoryview(file_meta(sop_class, sop_uid, transfer_syntax)))
         except BaseException:
             self.abandon()
             raise
 
-    def write(self, part: memoryview) -> None:
-        """Add a part of the data set.
+    def write(self, content: memoryview) -> None:
+        """Add the data set.
 
         Raises
         ------
         OSError
-            If the disk does not take it.
+            If the disk does not take it; nothing is left then.
         """
-        _write_all(self._file, part)
-        self._digest.update(part)
-        if len(self.head) < _HEAD_BYTES:
-            self.head += bytes(part[: _HEAD_BYTES - len(self.head)])
-        self.size += len(part)
+        try:
+            _write_all(self._file, content)
+        except BaseException:
+            self.abandon()
+            raise
+        self._digest.update(content)
 
     def name(self) -> tuple[str, str, int]:
         """Give the whole file its name.
@@ -220,23 +225,20 @@ class Ledger:
 
 
 def file_meta(sop_class: str, sop_uid: str, transfer_syntax: str) -> bytes:
-    """Make the preamble and file meta information of a file (PS3.10 section 7.1)."""
-    elements = (
-        _meta(1, b"OB", b"\0\1")
-        + _meta(2, b"UI", sop_class.encode())
-        + _meta(3, b"UI", sop_uid.encode())
-        + _meta(0x10, b"UI", transfer_syntax.encode())
-        + _meta(0x12, b"UI", IMPLEMENTATION_CLASS_UID.encode())
-        + _meta(0x13, b"SH", IMPLEMENTATION_VERSION.encode())
-    )
-    return bytes(128) + b"DICM" + _meta(0, b"UL", struct.pack("<I", len(elements))) + elements
-
-
-def _meta(element: int, kind: bytes, value: bytes) -> bytes:
-    value += (b" " if kind == b"SH" else b"\0") * (len(value) % 2)
-    if kind == b"OB":
-        return struct.pack("<HH2sHI", 2, element, kind, 0, len(value)) + value
-    return struct.pack("<HH2sH", 2, element, kind, len(value)) + value
+    """Make the preamble and file meta information of a file (PS3.10 section 7.1), of UIDs as they were sent."""
+    values = {
+        "MediaStorageSOPClassUID": sop_class,
+        "MediaStorageSOPInstanceUID": sop_uid,
+        "TransferSyntaxUID": transfer_syntax,
+        "ImplementationClassUID": IMPLEMENTATION_CLASS_UID,
+    }
+    meta = FileMetaDataset()
+    for keyword, value in values.items():
+        meta.add(DataElement(keyword, "UI", value, validation_mode=config.IGNORE))
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION
+    content = DicomBytesIO()
+    write_file_meta_info(content, meta)
+    return bytes(128) + b"DICM" + content.getvalue()
 
 
 def _write_all(file: int, content: memoryview) -> None:

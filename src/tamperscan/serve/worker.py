@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import logging
 import os
-import resource
 import shutil
 import signal
 import threading
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from tamperscan.errors import OutputError, ScanError, TamperscanError
 from tamperscan.serve.home import Home
 from tamperscan.serve.logs import log_to_stderr
+from tamperscan.serve.memory import limit_memory
 from tamperscan.serve.parent import end_with
 from tamperscan.serve.queue import Job, Queue
 
@@ -229,12 +229,6 @@ class _only_worker:  # noqa: N801 - reads as a function
         os.close(self._file)
 
 
-def _limit_memory(gib: float) -> None:
-    """Let what asks for more fail with a MemoryError. RLIMIT_DATA counts all private memory since Linux 4.7."""
-    most = int(gib * 2**30)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-
-
 def main() -> None:
     """Run as a program."""
     parser = argparse.ArgumentParser(prog="python -m tamperscan.serve.worker", description="Screen queued jobs.")
@@ -247,7 +241,7 @@ def main() -> None:
     log_to_stderr()
     os.nice(5)  # receiving comes first
     if chosen.memory_gib:
-        _limit_memory(chosen.memory_gib)
+        limit_memory(chosen.memory_gib)
     if chosen.parent:
         end_with(chosen.parent)
     worker = Worker(Home(chosen.home), chosen.model)

@@ -6,9 +6,9 @@ import pytest
 
 from tamperscan.bench.node_instances import write_series
 from tamperscan.bench.node_process import NodeProcess
-from tamperscan.serve import dimse
 from tamperscan.serve.audit_check import verify
 from tamperscan.serve.database import Database
+from tamperscan.serve.store import OUT_OF_RESOURCES
 
 RULES = {"node": {"receivers": 1, "keep_free_gib": 0}, "quiet": {"seconds": 60}, "rules": [{"name": "all"}]}
 
@@ -30,13 +30,13 @@ def test_a_full_disk_refuses_and_nothing_acknowledged_is_lost(small_disk, tmp_pa
         ballast = small_disk / "ballast"
         ballast.write_bytes(bytes(3 * 2**20))
         statuses = send(node.port, list(first.files.values()))
-        assert statuses[0] == dimse.SUCCESS
-        assert statuses[-1] == dimse.OUT_OF_RESOURCES
-        assert set(statuses) == {dimse.SUCCESS, dimse.OUT_OF_RESOURCES}
+        assert statuses[0] == 0
+        assert statuses[-1] == OUT_OF_RESOURCES
+        assert set(statuses) == {0, OUT_OF_RESOURCES}
         taken = [uid for uid, status in zip(first.files, statuses, strict=True) if status == 0]
         ballast.unlink()  # somebody makes room
         (last,) = send(node.port, [list(first.files.values())[-1]])
-        assert last == dimse.SUCCESS
+        assert last == 0
         database = Database(node.home)
         wait_for(lambda: not database.rows("SELECT 1 FROM instances WHERE state = 'received'"))
         kept = {row["sop_uid"]: row["file"] for row in database.rows("SELECT * FROM instances WHERE kept = 1")}

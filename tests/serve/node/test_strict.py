@@ -1,5 +1,6 @@
 """A node that knows its peers, has little room, and keeps no images; and one that speaks TLS alone."""
 
+import contextlib
 import shutil
 import ssl
 import subprocess
@@ -8,12 +9,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from raw_peer import RawPeer
+from raw_peer import RawPeer, store_command
 
 from tamperscan.bench.node_instances import write_series
 from tamperscan.bench.node_process import NodeProcess, free_port
-from tamperscan.serve import dimse
 from tamperscan.serve.database import Database
+from tamperscan.serve.store import OUT_OF_RESOURCES
 
 QUOTA_GIB = 0.002
 
@@ -105,11 +106,24 @@ def test_when_the_quota_is_used_up_it_refuses_and_keeps_nothing_of_it(strict, le
     series = write_series(tmp_path / "large", slices=8, side=512, seed=6, modality="OT")
     statuses = send(strict.port, list(series.files.values()))
     assert statuses[0] == 0
-    assert statuses[-1] == dimse.OUT_OF_RESOURCES
+    assert statuses[-1] == OUT_OF_RESOURCES
     taken = sum(path.stat().st_size for path in strict.home.spool.iterdir())
     assert taken <= QUOTA_GIB * 2**30
     kept = ledger.row("SELECT COUNT(*) AS n FROM instances WHERE kept = 1 AND size > 100000")
     assert kept["n"] == statuses.count(0)
+
+
+def test_what_has_no_end_is_not_read_to_its_end(tmp_path, image, wait_for):
+    rules = {"node": {"receivers": 1, "largest_gib": 1e-4}, "rules": [{"name": "none", "screen": False}]}
+    with NodeProcess(tmp_path, rules) as node:
+        peer = RawPeer(node.port)
+        peer.send(store_command(image.SOPInstanceUID), command=True)
+        with contextlib.suppress(OSError):
+            peer.send(bytes(2**20), command=False, whole=False)
+        wait_for(lambda: "larger than is taken" in node.home.audit_log.read_text())
+        assert peer.is_ended()
+        peer.close()
+        assert not list(node.home.spool.iterdir())
 
 
 @pytest.fixture(scope="module")
