@@ -6,6 +6,7 @@
       x ScanError          an input that can't be read as a scan
       x WeightsError       weights that are missing, altered or of another make
       x OutputError        a result that can't be written
+        x ForgedError      a forged image that must not be sent
       x TrainingError      a training run that can't start or go on
       x ForgeError         a forgery for measuring that can't be made
       x BenchError         a measurement that can't start or go on
@@ -60,6 +61,10 @@ class WeightsError(TamperscanError):
 
 class OutputError(TamperscanError):
     """A result that can't be written: no permission, no space, or a file in the way."""
+
+
+class ForgedError(OutputError):
+    """An image that was forged by tamperscan, and must not be sent anywhere."""
 
 
 class TrainingError(TamperscanError):

@@ -68,6 +68,13 @@ def test_changed_pixels_are_told(log, study):
     assert states(log, study) == [State.UNCHANGED, State.CHANGED, State.UNCHANGED]
 
 
+def test_the_same_bytes_with_another_rescale_are_a_change(log, study):
+    edit(study[0], RescaleIntercept="-5")
+    one = compared(log, study)["1.2.3.1.0"]
+    assert one.state is State.CHANGED
+    assert "another rescale" in one.note
+
+
 def test_compression_without_loss_is_no_change(log, study):
     image = dcmread(study[0])
     image.compress(JPEGLSLossless, generate_instance_uid=False)

@@ -3,12 +3,13 @@
 import json
 import time
 
-import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.uid import RLELossless, generate_uid
+from pydicom.uid import RLELossless
+from received_images import an_image, receive
 
-from tamperscan.bench.node_instances import make_image
+from tamperscan.errors import OutputError
+from tamperscan.serve import digester
 from tamperscan.serve.audit import AuditLog
 from tamperscan.serve.database import Database
 from tamperscan.serve.grouping import Grouper
@@ -16,10 +17,8 @@ from tamperscan.serve.home import Home
 from tamperscan.serve.indexing import Indexer
 from tamperscan.serve.rules import Rules
 from tamperscan.serve.settings import NodeSettings
-from tamperscan.serve.spool import Ledger, Receipt
 
 RULES = Rules(quiet={"seconds": 60}, rules=[{"name": "all", "when": {"modality": "CT"}}])
-STUDY, SERIES = generate_uid(), generate_uid()
 
 
 @pytest.fixture
@@ -41,25 +40,14 @@ def indexer(home, database):
     return Indexer(database, RULES, AuditLog(home.audit_log))
 
 
-def receive(home, image, name, arrived=None):
-    """Put an image into spool and ledger, as a receiver would."""
-    path = home.spool / f"{name}.dcm"
-    image.save_as(path, enforce_file_format=True)
-    ledger = Ledger(home)
-    meta = (str(image.SOPClassUID), str(image.SOPInstanceUID), str(image.file_meta.TransferSyntaxUID))
-    when = time.time() if arrived is None else arrived
-    ledger.enter(Receipt(path.name, name, path.stat().st_size, *meta, "CT1", "NODE", "127.0.0.1", when)).result()
-    ledger.close()
-    return path
-
-
-def an_image(index=0, seed=0):
-    uid = f"{SERIES[:50]}.{index}"
-    return make_image(STUDY, SERIES, uid, index=index, side=8, generator=np.random.default_rng(seed))
-
-
 def rows(database):
     return database.rows("SELECT * FROM instances ORDER BY id")
+
+
+def edited(image, **values):
+    for keyword, value in values.items():
+        setattr(image, keyword, value)
+    return image
 
 
 def events(home):
@@ -97,6 +85,101 @@ def test_other_pixels_within_one_batch_are_noticed(home, database, indexer):
         ("duplicate", 0),
     ]
     assert events(home).count("conflict") == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"RescaleIntercept": "-500"}, {"RescaleSlope": "2"}, {"PhotometricInterpretation": "MONOCHROME1"}]
+)
+def test_the_same_pixel_data_with_other_values_is_another_image(home, database, indexer, change):
+    receive(home, an_image(), "a")
+    receive(home, edited(an_image(), **change), "b")
+    indexer.index()
+    assert [(row["state"], row["version"]) for row in rows(database)] == [("waiting", 0), ("waiting", 1)]
+    assert events(home) == ["received", "received", "conflict"]
+    assert '"difference":"other values"' in home.audit_log.read_text()
+
+
+def test_a_known_digest_tells_the_same_pixels_also_where_the_file_is_gone(home, database, indexer):
+    first = receive(home, an_image(), "a")
+    indexer.index()
+    indexer.digest()
+    image = dcmread(first)
+    image.compress(RLELossless, generate_instance_uid=False)
+    with database.transaction() as connection:
+        connection.execute("UPDATE instances SET kept = 0")
+    first.unlink()
+    receive(home, image, "b")
+    indexer.index()
+    assert [row["state"] for row in rows(database)] == ["waiting", "duplicate"]
+
+
+def test_a_corrected_name_makes_no_other_image(home, database, indexer):
+    receive(home, an_image(), "a")
+    receive(home, edited(an_image(), PatientName="Other^Name"), "b")
+    indexer.index()
+    assert [row["state"] for row in rows(database)] == ["waiting", "duplicate"]
+
+
+def test_an_image_in_another_series_is_screened_there_too(home, database, indexer):
+    receive(home, an_image(), "a")
+    receive(home, edited(an_image(), SeriesInstanceUID="1.2.3"), "b")
+    receive(home, edited(an_image(), SeriesInstanceUID="1.2.3", PatientName="Other^Name"), "c")
+    indexer.index()
+    assert [(row["state"], row["version"]) for row in rows(database)] == [
+        ("waiting", 0),
+        ("waiting", 0),
+        ("duplicate", 0),
+    ]
+    assert events(home) == ["received", "received", "other-series", "received"]
+
+
+def test_an_object_without_pixels_that_is_corrected_raises_no_alarm(home, database, indexer):
+    for name in ("a", "b"):
+        report = edited(an_image(), Modality="SR", PatientName=name)
+        del report.PixelData
+        receive(home, report, name)
+    indexer.index()
+    assert [(row["state"], row["version"]) for row in rows(database)] == [("waiting", 0), ("waiting", 0)]
+    assert events(home) == ["received", "received", "other-header"]
+
+
+def test_pixels_that_unpack_to_too_much_are_told_and_not_decoded(home, database, indexer):
+    receive(home, edited(an_image(), NumberOfFrames=2**30), "a")
+    indexer.index()
+    assert indexer.digest()
+    assert not indexer.digest()
+    assert rows(database)[0]["decoded_digest"] == "none"
+    assert "unpacks to more than 512 MiB" in home.audit_log.read_text().splitlines()[-1]
+
+
+def test_what_ends_the_process_that_decodes_is_tried_once(home, database, indexer, monkeypatch):
+    monkeypatch.setattr(digester, "PATIENCE", 0.0)
+    receive(home, an_image(), "a")
+    indexer.index()
+    assert indexer.digest()
+    assert not indexer.digest()
+    assert "takes too long" in home.audit_log.read_text().splitlines()[-1]
+
+
+def test_a_crash_while_decoding_is_not_repeated(home, database, indexer, monkeypatch):
+    receive(home, an_image(), "a")
+    indexer.index()
+    monkeypatch.setattr(digester.Digester, "decoded", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        indexer.digest()
+    assert not Indexer(database, RULES, AuditLog(home.audit_log)).digest()
+
+
+def test_a_digest_that_can_not_be_audited_is_taken_later(home, database, indexer):
+    receive(home, an_image(), "a")
+    indexer.index()
+    home.audit_log.rename(home.root / "aside")
+    home.audit_log.mkdir()
+    with pytest.raises(OutputError):
+        indexer.digest()
+    home.audit_log.rmdir()
+    assert indexer.digest()
+    assert events(home)[-1] == "digested"
 
 
 def test_an_image_that_only_says_it_is_a_result_of_ours_is_screened_all_the_same(home, database, indexer):

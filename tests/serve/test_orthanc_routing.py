@@ -80,6 +80,14 @@ def test_the_script_on_the_page_is_the_packaged_one():
     assert function == SERIES_SCRIPT
 
 
+def authority():
+    """A certificate in PEM, as a site has one."""
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    from signer import certificate_of, new_rsa_key
+
+    return certificate_of(new_rsa_key()).public_bytes(serialization.Encoding.PEM)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_rules_on_the_pages_are_rules(page, tmp_path):
     path = tmp_path / "node.yaml"
@@ -92,7 +100,7 @@ def test_the_rules_on_the_pages_are_rules(page, tmp_path):
         if "rules:" not in text:
             files = re.findall(r"/etc/tamperscan/[\w.-]+", text)
             for name in files:
-                (tmp_path / Path(name).name).touch()
+                (tmp_path / Path(name).name).write_bytes(authority())
             here = text.replace("/etc/tamperscan", str(tmp_path))
             path.write_text(f"{here}rules:\n  - {{name: part {number}}}\n")
             read_rules(path)

@@ -12,7 +12,7 @@ from pydicom.uid import (
 )
 
 from tamperscan.errors import ScanError
-from tamperscan.serve.pixel_digest import decoded_digest, stored_digest
+from tamperscan.serve.pixel_digest import decoded_digest, meaning_digest, stored_digest
 
 COMPRESSED = [JPEG2000Lossless, JPEGLSLossless, RLELossless]
 
@@ -110,3 +110,24 @@ def test_colour_is_told(plain):
     image.SamplesPerPixel = 3
     with pytest.raises(ScanError, match="colour"):
         decoded_digest(image)
+
+
+def test_what_unpacks_to_too_much_is_refused_by_its_header(plain):
+    image = dcmread(rewritten(plain, RLELossless))
+    image.Rows = image.Columns = 60_000
+    with pytest.raises(ScanError, match="more than 512 MiB"):
+        decoded_digest(image)
+
+
+def test_the_meaning_is_that_of_the_header(plain):
+    image = dcmread(plain)
+    meaning = meaning_digest(image)
+    image.PatientName = "Other"
+    assert meaning_digest(image) == meaning
+    assert meaning_digest(rewritten_dataset(plain)) == meaning
+    image.RescaleSlope = 2
+    assert meaning_digest(image) != meaning
+
+
+def rewritten_dataset(path):
+    return dcmread(rewritten(path, ImplicitVRLittleEndian))

@@ -1,3 +1,4 @@
+import json
 import time
 
 import pytest
@@ -67,6 +68,25 @@ def test_a_job_that_kills_its_worker_again_and_again_dies(queue):
         hurry(queue)
     assert queue.job(job.id).state == "failed"
     assert "worker died" in queue.job(job.id).error
+
+
+def test_what_fails_for_good_is_audited_once(queue):
+    dead, dying, waiting = (add(queue, key, study_uid="1.2.3") for key in "abc")
+    queue.claim("ct")
+    queue.fail(dead.id, "no scan", final=True)
+    for _ in range(MOST_ATTEMPTS):
+        hurry(queue)
+        queue.claim("ct")
+        queue.requeue_orphans("ct")
+    hurry(queue)
+    queue.fail_waiting("ct", "no worker")
+    lines = [json.loads(line) for line in queue.home.audit_log.read_text().splitlines()]
+    told = [(line["event"], line["job"], line["reason"].split(";")[0]) for line in lines]
+    assert told == [
+        ("not-screened", dead.id, "no scan"),
+        ("not-screened", dying.id, "the worker died while it screened this"),
+        ("not-screened", waiting.id, "no worker"),
+    ]
 
 
 def test_a_power_cut_is_no_fault_of_the_job(queue):

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset
 
-from tamperscan.errors import OutputError
+from tamperscan.errors import ForgedError
 from tamperscan.scan.attributes import Attributes
 
 REMARK: Final = "FORGED by tamperscan"
@@ -47,12 +47,12 @@ def refuse_forged(dataset: Dataset) -> None:
 
     Raises
     ------
-    OutputError
+    ForgedError
         If it says that it is forged.
     """
     if is_forged(dataset):
         uid = Attributes(dataset).text("SOPInstanceUID") or "without UID"
-        raise OutputError(
+        raise ForgedError(
             f"Image {uid} was forged by tamperscan to measure detectors, and never goes to a PACS. "
             f"Take it out of what is to be sent."
         )

@@ -36,6 +36,9 @@ DIGESTED: Final = "digested"
 SCREENED: Final = "screened"
 """A series was screened: job, study, series, verdict, score, p_value, weights_sha256."""
 
+NOT_SCREENED: Final = "not-screened"
+"""A job failed for good: job, study, series, reason."""
+
 SENT: Final = "sent"
 """An object was taken by a receiver: job, study, instance, receiver."""
 
@@ -43,7 +46,13 @@ REFUSED: Final = "refused"
 """An object, an association or a receiver's answer was refused: reason, and what is known of the object."""
 
 CONFLICT: Final = "conflict"
-"""An instance came again under the same UID with other pixels: study, series, instance, both digests."""
+"""An instance came again under the same UID as another image: study, series, instance, both digests, difference."""
+
+OTHER_SERIES: Final = "other-series"
+"""An instance came again in another study or series with the same pixels: study, series, instance."""
+
+OTHER_HEADER: Final = "other-header"
+"""An object without pixels came again under the same UID and is not the same: study, series, instance."""
 
 SIGNATURE: Final = "signature"
 """A digital signature in an instance was verified: study, series, instance, state, reason, certificate_sha256."""

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
 from tamperscan.serve.database import Database
-from tamperscan.serve.settings import NodeSettings
+from tamperscan.serve.settings import NodeSettings, Peer
 
 REQUEST: Final = 1
 """Action type of a request (PS3.4 table J.3-1)."""
@@ -108,11 +108,16 @@ class Commitments:
 
 def report_address(settings: NodeSettings, sender: str) -> tuple[str, int] | None:
     """Give host and port where a peer wants its reports; None for the same association."""
-    for peer in settings.peers:
-        if peer.report_to is not None and peer.allows_title(sender):
-            host, _, port = peer.report_to.rpartition(":")
-            return host, int(port)
-    return None
+    peer = report_peer(settings, sender)
+    if peer is None or peer.report_to is None:
+        return None
+    host, _, port = peer.report_to.rpartition(":")
+    return host, int(port)
+
+
+def report_peer(settings: NodeSettings, sender: str) -> Peer | None:
+    """Give the entry of a peer that wants its reports by a call; None for the same association."""
+    return next((peer for peer in settings.peers if peer.report_to is not None and peer.allows_title(sender)), None)
 
 
 def make_report(database: Database, transaction: str, objects: Sequence[Sequence[str]]) -> Dataset:

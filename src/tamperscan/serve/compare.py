@@ -160,6 +160,8 @@ class StudyDigests:
         same = [kept for kept in arrivals if kept.stored and kept.stored == stored]
         if not same:
             return _by_samples(dataset, arrivals)
+        if _means_otherwise(dataset, same[0]):
+            return State.CHANGED, "the same bytes with another rescale, photometric interpretation or shape"
         return (State.UNCHANGED, "") if same[0] is arrivals[0] else _later(same[0])
 
 
@@ -188,6 +190,14 @@ def _by_samples(dataset: Dataset, arrivals: list[_Kept]) -> tuple[State, str]:
     if same[0].decoded != arrivals[0].decoded:
         return _later(same[0])
     return State.UNCHANGED, f"stored otherwise now: {_syntax(dataset)}"
+
+
+def _means_otherwise(dataset: Dataset, kept: _Kept) -> bool:
+    """Whether the same bytes make another image by now."""
+    try:
+        return bool(kept.decoded) and decoded_digest(dataset) != kept.decoded
+    except ScanError:
+        return False
 
 
 def _later(kept: _Kept) -> tuple[State, str]:

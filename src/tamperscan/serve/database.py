@@ -14,7 +14,7 @@ from typing import Final
 from tamperscan.errors import ServeError
 from tamperscan.serve.home import Home
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS instances (
@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS instances (
     series_description TEXT NOT NULL DEFAULT '',
     slice_thickness REAL,
     pixel_digest TEXT NOT NULL DEFAULT '',
+    pixel_meaning TEXT NOT NULL DEFAULT '',
     decoded_digest TEXT NOT NULL DEFAULT '',
     forged INTEGER NOT NULL DEFAULT 0,
     passing INTEGER NOT NULL DEFAULT 0,
@@ -99,6 +100,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
     destination TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'waiting',
     attempts INTEGER NOT NULL DEFAULT 0,
+    refusals INTEGER NOT NULL DEFAULT 0,
+    accepted TEXT NOT NULL DEFAULT '',
     planned REAL NOT NULL,
     not_before REAL NOT NULL DEFAULT 0,
     error TEXT NOT NULL DEFAULT '',
@@ -214,4 +217,9 @@ def _make_tables(connection: sqlite3.Connection, path: Path) -> None:
     if version == 0:
         for statement in _TABLES.split(";\n"):
             connection.execute(statement)
+    if version == 1:
+        connection.execute("ALTER TABLE instances ADD COLUMN pixel_meaning TEXT NOT NULL DEFAULT ''")
+        connection.execute("ALTER TABLE deliveries ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0")
+        connection.execute("ALTER TABLE deliveries ADD COLUMN accepted TEXT NOT NULL DEFAULT ''")
+    if version < _VERSION:
         connection.execute(f"PRAGMA user_version={_VERSION}")

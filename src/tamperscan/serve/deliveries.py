@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,8 @@ MOST_REFUSALS: Final = 8
 FIRST_PAUSE_SECONDS: Final = 10.0
 LONGEST_PAUSE_SECONDS: Final = 900.0
 
+_RETRIED: Final = "retried"
+
 _log = logging.getLogger("tamperscan.serve.deliveries")
 
 
@@ -38,14 +41,22 @@ class Delivery:
     destination: str
     state: str
     attempts: int
+    refusals: int
     planned: float
     error: str
     study_uid: str
+    accepted: frozenset[str]
+    """SOP instance UIDs of the objects that the receiver has already."""
 
 
 def result_files(folder: Path) -> list[Path]:
     """List the DICOM objects of a result folder: in it, or of each scan below it."""
     return sorted(path for path in folder.rglob("*.dcm") if path.parent.name == "dicom")
+
+
+def pause_after(failures: int) -> float:
+    """Give how many seconds to wait after so many failures on end."""
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20))
 
 
 class Deliveries:
@@ -61,7 +72,12 @@ class Deliveries:
         self._database, self._rules, self._audit = database, rules, audit
 
     def plan(self) -> int:
-        """Plan what the rules say for the jobs that are done; gives for how many."""
+        """Plan what the rules say for the jobs that are done; gives for how many.
+
+        A job whose results can't be read, and a destination that the rules no longer have, are dead letters: they hold
+        up nobody.
+        """
+        self._give_up_unknown()
         done = self._database.rows(
             "SELECT id, rule, superseded FROM jobs INDEXED BY jobs_unplanned "
             "WHERE state = 'done' AND origin IN ('node', 'pull') AND planned = 0"
@@ -72,28 +88,68 @@ class Deliveries:
             if wanted and self._is_forged(job["id"]):
                 self._audit.append(REFUSED, job=job["id"], reason="images forged by tamperscan are never sent")
                 wanted = ()
-            own = [_uid(path) for path in result_files(self._database.home.result_folder(job["id"]))]
+            problem = self._recognise(job["id"])
+            state = "dead" if problem else "waiting"
             with self._database.transaction() as connection:
-                # Known before they are sent: a receiver may send them on to us at once.
                 connection.executemany(
-                    "INSERT OR IGNORE INTO own_objects VALUES (?, ?)", [(uid, job["id"]) for uid in own]
-                )
-                connection.executemany(
-                    "INSERT OR IGNORE INTO deliveries (job, destination, planned) VALUES (?, ?, ?)",
-                    [(job["id"], name, time.time()) for name in wanted],
+                    "INSERT OR IGNORE INTO deliveries (job, destination, state, error, planned) VALUES (?, ?, ?, ?, ?)",
+                    [(job["id"], name, state, problem, time.time()) for name in wanted],
                 )
                 connection.execute("UPDATE jobs SET planned = 1 WHERE id = ?", (job["id"],))
         return len(done)
 
+    def own(self, job: str, uids: Iterable[str]) -> None:
+        """Note objects as made here, before they are sent: a receiver may send them on to us at once."""
+        with self._database.transaction() as connection:
+            connection.executemany("INSERT OR IGNORE INTO own_objects VALUES (?, ?)", [(uid, job) for uid in uids])
+
+    def _recognise(self, job: str) -> str:
+        """Note a job's results as made here; gives why they can't be read, nothing where they can."""
+        try:
+            uids = [_uid(path) for path in result_files(self._database.home.result_folder(job))]
+        except ServeError as error:
+            _log.error("results can't be read", extra={"facts": {"job": job, "problem": str(error)}})
+            return str(error)
+        self.own(job, uids)
+        return ""
+
+    def _give_up_unknown(self) -> None:
+        """Give up what waits for a destination that is not in the rules: nobody would ever send it."""
+        rows = self._database.rows("SELECT DISTINCT destination FROM deliveries WHERE state = 'waiting'")
+        for name in {row["destination"] for row in rows} - set(self._rules.destinations):
+            problem = f"{name!r} is no destination of the rules any more. Name it there again, then start and retry."
+            for delivery in self._waiting("d.destination = ?", (name,)):
+                self._give_up(delivery, problem)
+
     def due(self, destination: str, now: float) -> list[Delivery]:
-        """List what a receiver is to get now, the oldest first."""
+        """List what a receiver is to get now: what failed last comes last, else the oldest first."""
+        return self._waiting("d.destination = ? AND d.not_before <= ?", (destination, now))
+
+    def _waiting(self, which: str, values: tuple[object, ...]) -> list[Delivery]:
         rows = self._database.rows(
-            "SELECT d.id, d.job, d.destination, d.state, d.attempts, d.planned, d.error, j.study_uid FROM deliveries d "
-            "JOIN jobs j ON j.id = d.job WHERE d.destination = ? AND d.state = 'waiting' AND d.not_before <= ? "
-            "ORDER BY d.planned, d.id LIMIT 100",
-            (destination, now),
+            "SELECT d.id, d.job, d.destination, d.state, d.attempts, d.refusals, d.planned, d.error, j.study_uid, "
+            f"d.accepted FROM deliveries d JOIN jobs j ON j.id = d.job WHERE d.state = 'waiting' AND {which} "
+            "ORDER BY d.not_before, d.planned, d.id LIMIT 100",
+            values,
         )
-        return [Delivery(*row) for row in rows]
+        return [Delivery(**{**dict(row), "accepted": frozenset(row["accepted"].split())}) for row in rows]
+
+    def untried(self, destination: str) -> bool:
+        """Whether something waits for a receiver that was not tried since it was planned."""
+        question = "SELECT 1 FROM deliveries WHERE state = 'waiting' AND destination = ? AND attempts = 0 LIMIT 1"
+        return self._database.row(question, (destination,)) is not None
+
+    def last_retry(self) -> str:
+        """Give a mark that changes with every `retry_dead`, by whichever process."""
+        return self._database.recall(_RETRIED)
+
+    def accepted(self, delivery: Delivery, uids: Iterable[str]) -> None:
+        """Note which objects of a delivery the receiver has, so that they are not sent again."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE deliveries SET accepted = ? WHERE id = ?",
+                (" ".join(sorted(delivery.accepted.union(uids))), delivery.id),
+            )
 
     def delivered(self, delivery: Delivery) -> None:
         """Note that a receiver has everything."""
@@ -105,7 +161,7 @@ class Deliveries:
         self._set(delivery.id, "refused", reason)
 
     def failed(self, delivery: Delivery, problem: str, now: float, *, unreachable: bool) -> float:
-        """Note that a delivery failed; gives how many seconds it waits.
+        """Note that a delivery failed; gives how many seconds it waits, 0 where it is given up.
 
         Parameters
         ----------
@@ -116,24 +172,33 @@ class Deliveries:
         now
             Seconds since 1970.
         unreachable
-            Whether the receiver could not be reached at all; that may last.
+            Whether the receiver could not be reached at all; that may last, and holds for all that is due to it.
         """
-        attempts = delivery.attempts + 1
-        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(attempts - 1, 20))
-        give_up = now - delivery.planned > GIVE_UP_SECONDS if unreachable else attempts >= MOST_REFUSALS
-        facts = {"job": delivery.job, "receiver": delivery.destination, "problem": problem, "attempts": attempts}
-        if give_up:
-            self._audit.append(REFUSED, job=delivery.job, receiver=delivery.destination, reason=problem)
-            self._set(delivery.id, "dead", problem)
-            _log.error("given up", extra={"facts": facts})
+        attempts, refusals = delivery.attempts + 1, delivery.refusals + (not unreachable)
+        if now - delivery.planned > GIVE_UP_SECONDS if unreachable else refusals >= MOST_REFUSALS:
+            self._give_up(delivery, problem)
             return 0.0
+        pause = pause_after(attempts)
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE deliveries SET attempts = ?, error = ?, not_before = ? WHERE id = ?",
-                (attempts, problem, now + pause, delivery.id),
+                "UPDATE deliveries SET attempts = ?, refusals = ?, error = ?, not_before = ? WHERE id = ?",
+                (attempts, refusals, problem, now + pause, delivery.id),
             )
+            if unreachable:
+                connection.execute(
+                    "UPDATE deliveries SET attempts = 1, error = ? WHERE destination = ? AND state = 'waiting' "
+                    "AND attempts = 0 AND not_before <= ?",
+                    (problem, delivery.destination, now),
+                )
+        facts = {"job": delivery.job, "receiver": delivery.destination, "problem": problem, "attempts": attempts}
         _log.warning("not delivered", extra={"facts": {**facts, "pause_seconds": pause}})
         return pause
+
+    def _give_up(self, delivery: Delivery, problem: str) -> None:
+        self._audit.append(REFUSED, job=delivery.job, receiver=delivery.destination, reason=problem)
+        self._set(delivery.id, "dead", problem)
+        facts = {"job": delivery.job, "receiver": delivery.destination, "problem": problem}
+        _log.error("given up", extra={"facts": {**facts, "attempts": delivery.attempts}})
 
     def forget_originals(self) -> int:
         """Delete the images that their rule does not keep, once all that was made of them is delivered.
@@ -181,16 +246,17 @@ class Deliveries:
     def _set(self, id: int, state: str, error: str) -> None:
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE deliveries SET state = ?, error = ?, finished = ? WHERE id = ?", (state, error, utc_now(), id)
+                "UPDATE deliveries SET state = ?, error = ?, finished = ? WHERE id = ? AND state != 'cancelled'",
+                (state, error, utc_now(), id),
             )
 
 
 def _uid(path: Path) -> str:
-    dataset = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
-    uid = dataset.get("SOPInstanceUID")
-    if not uid:
-        raise ServeError(f"{path}: has no SOP instance UID. Screen its series again.")
-    return str(uid)
+    try:
+        return str(dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
+    except Exception as error:  # pydicom raises whatever the bytes provoke
+        reason = getattr(error, "strerror", None) or "it is no whole DICOM object"
+        raise ServeError(f"{path}: can't be read ({reason}). Check the disk, or screen its series again.") from error
 
 
 def retry_dead(database: Database, job: str | None = None) -> int:
@@ -206,9 +272,10 @@ def retry_dead(database: Database, job: str | None = None) -> int:
     which, values = ("", ()) if job is None else (" AND job = ?", (job,))
     with database.transaction() as connection:
         outcome = connection.execute(
-            "UPDATE deliveries SET state = 'waiting', attempts = 0, not_before = 0, error = '', planned = ? "
-            f"WHERE state = 'dead'{which}",
+            "UPDATE deliveries SET state = 'waiting', attempts = 0, refusals = 0, not_before = 0, error = '', "
+            f"planned = ? WHERE state = 'dead'{which}",
             (time.time(), *values),
         )
         connection.execute(f"UPDATE deliveries SET not_before = 0 WHERE state = 'waiting'{which}", values)
+        connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_RETRIED, str(time.time_ns())))
     return outcome.rowcount

@@ -37,6 +37,10 @@ class Grouper:
 
     def __init__(self, database: Database, rules: Rules, started: float) -> None:
         self._database, self._rules, self._started = database, rules, started
+        with database.transaction() as connection:  # the rules may be others than before
+            connection.execute(
+                "UPDATE instances SET state = 'waiting', reason = '' WHERE state = 'ignored' AND kept = 1"
+            )
 
     def close_quiet(self, *, at_once: bool = False) -> int:
         """Queue the series of which nothing has arrived for the quiet time; gives how many were looked at.
@@ -52,18 +56,24 @@ class Grouper:
         known_until = unknown["first"] if unknown and unknown["first"] is not None else time.time()
         count = 0
         for row in self._database.rows("SELECT DISTINCT study_uid, series_uid FROM instances WHERE state = 'waiting'"):
-            last = max(self._last_arrival(row, of_study=quiet.of == "study"), self._started)
-            if at_once or last + quiet.seconds <= known_until:
+            first, last = (max(arrived, self._started) for arrived in self._arrivals(row, quiet.of))
+            if at_once or min(last + quiet.seconds, first + quiet.at_most) <= known_until:
                 self._close(row["study_uid"], row["series_uid"])
                 count += 1
         return count
 
-    def _last_arrival(self, row: sqlite3.Row, *, of_study: bool) -> float:
-        question, values = "SELECT MAX(arrived) AS last FROM instances WHERE study_uid = ?", [row["study_uid"]]
-        if not of_study:
-            question, values = f"{question} AND series_uid = ?", [*values, row["series_uid"]]
-        last = self._database.row(question, tuple(values))
-        return float(last["last"]) if last else 0.0
+    def _arrivals(self, row: sqlite3.Row, of: str) -> tuple[float, float]:
+        """Tell when the first image of a series arrived that waits, and the last of it or of its study."""
+        counted = "FROM instances WHERE state IN ('waiting', 'assigned') AND study_uid = ?"
+        study, series = row["study_uid"], row["series_uid"]
+        first = self._database.row(
+            f"SELECT MIN(arrived) AS at {counted} AND series_uid = ? AND state = 'waiting'", (study, series)
+        )
+        last = self._database.row(
+            f"SELECT MAX(arrived) AS at {counted} AND (series_uid = ? OR ? = 'study')", (study, series, of)
+        )
+        assert first is not None and last is not None  # noqa: PT018 - an aggregate has one row
+        return float(first["at"]), float(last["at"])
 
     def _close(self, study: str, series: str) -> None:
         members = self._database.rows(_MEMBERS, (study, series))
@@ -126,8 +136,6 @@ class Grouper:
             connection.executemany(
                 "UPDATE instances SET state = 'assigned' WHERE id = ?", [(row["id"],) for row in members]
             )
-            if new:
-                _supersede(connection, [row["id"] for row in earlier])
         if new:
             facts = {"job": identifier, "series": series, "images": len(members), "revision": len(earlier) + 1}
             _log.info("queued", extra={"facts": facts})
@@ -184,14 +192,6 @@ def _note(members: Sequence[sqlite3.Row], version: int) -> str:
     if not version:
         return ""
     count = sum(row["version"] == version for row in members)
-    return f"{count} images of this series came again under the same UIDs with other pixels; these are the later ones."
-
-
-def _supersede(connection: sqlite3.Connection, earlier: Sequence[str]) -> None:
-    """Let a new revision take the place of those before it: nothing more is done for them."""
-    for identifier in earlier:
-        connection.execute("UPDATE jobs SET superseded = 1 WHERE id = ?", (identifier,))
-        connection.execute("UPDATE jobs SET state = 'skipped' WHERE id = ? AND state = 'queued'", (identifier,))
-        connection.execute(
-            "UPDATE deliveries SET state = 'cancelled' WHERE job = ? AND state = 'waiting'", (identifier,)
-        )
+    return (
+        f"{count} images of this series came again under the same UIDs, and are other images; these are the later ones."
+    )

@@ -20,12 +20,14 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from tamperscan.errors import ScanError
+from tamperscan.errors import OutputError, ScanError
 from tamperscan.scan.attributes import Attributes
 from tamperscan.scan.forged import is_forged
-from tamperscan.serve.audit import CONFLICT, RECEIVED, AuditLog, Fact
+from tamperscan.serve.audit import CONFLICT, DIGESTED, RECEIVED, AuditLog, Fact
 from tamperscan.serve.database import Database
-from tamperscan.serve.pixel_digest import decoded_digest, stored_digest
+from tamperscan.serve.differences import OTHER_PIXELS, OTHER_VALUES, SAME, difference, event_of
+from tamperscan.serve.digester import Digester
+from tamperscan.serve.pixel_digest import meaning_digest, stored_digest
 from tamperscan.serve.rules import Rules, SeriesFacts
 from tamperscan.serve.signatures import signature_lines
 
@@ -36,6 +38,7 @@ SCANS: Final = ("CT", "MR")
 
 LONGEST_TEXT: Final = 200
 LARGEST_INFLATED: Final = 2**30
+_SERIES: Final = ("study_uid", "series_uid")
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 _TAIL: Final = 2**20
 
@@ -70,6 +73,7 @@ class Indexer:
     def __init__(self, database: Database, rules: Rules, audit: AuditLog) -> None:
         self._database, self._rules, self._audit = database, rules, audit
         self._spool = database.home.spool
+        self._digester = Digester()
         self._told = _told_before(database.home.audit_log)
 
     def index(self) -> int:
@@ -102,19 +106,28 @@ class Indexer:
         )
         if row is None:
             return False
-        digest = _decoded(self._spool / row["file"]) or "none"
-        if digest != "none":
+        self._note_digest(row["id"], "none")  # first: what brings everything down is not tried again
+        decoded = self._digester.decoded(self._spool / row["file"])
+        try:
             self._audit.append(
-                "digested",
+                DIGESTED,
                 study=row["study_uid"],
                 series=row["series_uid"],
                 instance=row["sop_uid"],
                 stored_sha256=row["pixel_digest"],
-                decoded_sha256=digest,
+                decoded_sha256=decoded.digest,
+                problem=decoded.problem or None,
             )
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE instances SET decoded_digest = ? WHERE id = ?", (digest, row["id"]))
+        except OutputError:  # a full disk may pass
+            self._note_digest(row["id"], "")
+            raise
+        if decoded.digest:
+            self._note_digest(row["id"], decoded.digest)
         return True
+
+    def _note_digest(self, id: int, digest: str) -> None:
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE instances SET decoded_digest = ? WHERE id = ?", (digest, id))
 
     def _look_into(self, row: sqlite3.Row, batch: list[Indexed]) -> Indexed:
         try:
@@ -160,44 +173,42 @@ class Indexer:
         return known is not None or Attributes(dataset).text("Manufacturer").lower() == MANUFACTURER
 
     def _compare(self, one: Indexed, row: sqlite3.Row, batch: list[Indexed]) -> None:
-        """Tell an instance that is here already from one that came with other pixels."""
+        """Tell an instance that is here already from one that came again otherwise, which is kept and told."""
         earlier = [
             dict(zip(other.keys(), tuple(other), strict=True))
             for other in self._database.rows(
-                "SELECT sha256, pixel_digest, transfer_syntax, file, kept, version FROM instances WHERE sop_uid = ? "
-                "AND state NOT IN ('received', 'unreadable', 'duplicate', 'own')",
+                "SELECT study_uid, series_uid, sha256, pixel_digest, pixel_meaning, decoded_digest, "
+                "transfer_syntax, file, kept, version FROM instances WHERE sop_uid = ? "
+                "AND state NOT IN ('received', 'unreadable', 'duplicate', 'own') "
+                "AND NOT (state = 'ignored' AND kept = 0)",
                 (row["sop_uid"],),
             )
         ]
         earlier += [{**other.columns, "kept": 1} for other in batch if other.state == "waiting"]
         one.columns |= {"sha256": row["sha256"], "transfer_syntax": row["transfer_syntax"], "file": row["file"]}
-        for other in earlier:
-            if self._is_same(one.columns, other):
-                one.state, one.columns["reason"] = "duplicate", "is here already"
-                return
+        here = [other for other in earlier if all(other[name] == one.columns[name] for name in _SERIES)]
+        differences: list[str] = []
+        for other in here or earlier:
+            differences.append(difference(one.columns, other, self._spool, self._digester))
+            if differences[-1] == SAME:  # what comes after may have to be decoded
+                break
+        if here and SAME in differences:
+            one.state, one.columns["reason"] = "duplicate", "is here already"
+            return
         if not earlier:
             return
-        one.columns["version"] = max(int(other.get("version", 0)) for other in earlier) + 1
+        event = event_of(differences)
         facts = {
             **_names(row, one.columns),
             "sender": row["sender"],
             "receipt": row["file"],
             "earlier_sha256": str(earlier[0]["pixel_digest"]) or None,
         }
-        one.lines.append((CONFLICT, facts))
-        _log.warning("other pixels under a known UID", extra={"facts": facts})
-
-    def _is_same(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-        if one["sha256"] == other["sha256"]:
-            return True
-        if not one["pixel_digest"] or not other["pixel_digest"]:
-            return False
-        if one["pixel_digest"] == other["pixel_digest"]:
-            return True
-        if one["transfer_syntax"] == other["transfer_syntax"] or not other["kept"]:
-            return False
-        first, second = (_decoded(self._spool / each["file"]) for each in (one, other))
-        return first is not None and first == second
+        if event == CONFLICT:
+            one.columns["version"] = max(int(other.get("version", 0)) for other in earlier) + 1
+            facts["difference"] = OTHER_VALUES if OTHER_VALUES in differences else OTHER_PIXELS
+        one.lines.append((event, facts))
+        _log.warning("came again otherwise under a known UID", extra={"facts": {"event": event, **facts}})
 
 
 def _read(path: Path, transfer_syntax: str) -> Dataset:
@@ -238,6 +249,7 @@ def _columns(dataset: Dataset, row: sqlite3.Row) -> dict[str, Any]:
         "series_description": facts.text("SeriesDescription")[:LONGEST_TEXT],
         "slice_thickness": thickness,
         "pixel_digest": stored_digest(dataset) or "",
+        "pixel_meaning": meaning_digest(dataset),
         "forged": int(is_forged(dataset)),
     }
 
@@ -258,15 +270,6 @@ def _enter(connection: sqlite3.Connection, one: Indexed) -> None:
         f"UPDATE instances SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?",
         (*columns.values(), one.id),
     )
-
-
-def _decoded(path: Path) -> str | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return decoded_digest(path)
-    except ScanError:
-        return None
 
 
 def _told_before(log: Path) -> set[str]:

@@ -30,13 +30,14 @@ class Job:
     title
         What a person calls it; never a patient's name.
     note
-        What is worth knowing beforehand, such as images that arrived twice with other pixels.
+        What is worth knowing beforehand, such as images that arrived twice with other pixels, or what a reader made of
+        an earlier revision.
     modality, study_uid, series_uid, sender
         From the images and the association; empty where unknown.
     version
         0 for the images as they came first; 1 and more where images of the same UIDs came with other pixels.
     revision, superseded
-        A series that grows is screened again as the next revision; the earlier one is then superseded.
+        A series that grows is screened again as the next revision, and once that is done the earlier one is superseded.
     rule
         Name of the rule that matched.
     source

@@ -153,11 +153,18 @@ class Node:
     def _start_receiver(self) -> _Receiver:
         listening = self._listening.fileno()
         words = ["--home", str(self.home.root), "--socket", str(listening), "--parent", str(os.getpid())]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tamperscan.serve.receiver", *words],
-            stdin=subprocess.PIPE,
-            pass_fds=[listening],
-        )
+        # It holds the lock from its first moment, before it has loaded anything, and for life: a node that starts after
+        # a crash must not overlook it.
+        alive = _open_receivers_lock(self.home)
+        try:
+            fcntl.flock(alive, fcntl.LOCK_SH)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tamperscan.serve.receiver", *words],
+                stdin=subprocess.PIPE,
+                pass_fds=[listening, alive],
+            )
+        finally:
+            os.close(alive)
         assert process.stdin is not None
         with process.stdin as stream:
             stream.write(self.settings.model_dump_json().encode())
@@ -177,20 +184,26 @@ class Node:
         self._receivers.clear()
 
     def _drain(self) -> None:
-        """Take nothing more, screen what is there, try to deliver all of it, and end."""
+        """Take nothing more, screen what is there, try to deliver all of it, and end.
+
+        What can't be delivered waits for the next start: a receiver may be out of reach for days.
+        """
         _log.info("draining")
         self._stop_receivers()
         self._receiving_over.set()
-        while not self._ending.is_set() and self._unfinished():
+        for sender in self._senders:
+            sender.try_now()
+        while not self._ending.is_set() and (
+            self._unfinished() or any(sender.is_owed_a_try() for sender in self._senders)
+        ):
             self._ending.wait(LOOK_SECONDS)
 
     def _unfinished(self) -> bool:
-        """Whether something is left to do that needs no one else: a delivery that failed once may wait for a day."""
+        """Whether something is left to do that needs no one else."""
         questions = (
             "SELECT 1 FROM instances WHERE state IN ('received', 'waiting')",
             "SELECT 1 FROM jobs WHERE state IN ('queued', 'running')",
             "SELECT 1 FROM jobs WHERE state = 'done' AND origin IN ('node', 'pull') AND planned = 0",
-            "SELECT 1 FROM deliveries WHERE state = 'waiting' AND attempts = 0",
         )
         return any(self.database.row(f"{question} LIMIT 1") is not None for question in questions)
 
@@ -245,9 +258,13 @@ def _own(home: Home) -> int:
     return file
 
 
+def _open_receivers_lock(home: Home) -> int:
+    return os.open(home.root / "receivers.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 def _wait_for_old_receivers(home: Home) -> None:
     """Wait until the receivers of a node that crashed are gone: what they acknowledge must not be cleared away."""
-    file = os.open(home.root / "receivers.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = _open_receivers_lock(home)
     until = time.monotonic() + OLD_RECEIVERS_SECONDS
     try:
         while True:

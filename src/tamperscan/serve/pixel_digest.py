@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from tamperscan.errors import ScanError
 from tamperscan.scan.attributes import Attributes
@@ -19,6 +20,14 @@ from tamperscan.scan.stored import complete_file_meta, masked
 
 PIXELS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 """Attributes that hold pixels; an image has one of them (PS3.3 C.7.6.3, C.7.6.24)."""
+
+LARGEST_DECODED: Final = 2**29
+"""Most bytes (512 MiB) that pixels may decode to, by the header, before a decoder is asked at all."""
+
+_LAYOUT: Final = (
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+)
 
 
 def stored_digest(source: str | Path | Dataset) -> str | None:
@@ -46,6 +55,27 @@ def stored_digest(source: str | Path | Dataset) -> str | None:
     return None
 
 
+def meaning_digest(dataset: Dataset) -> str:
+    """SHA-256 of what makes an image of stored bytes: their layout, and what makes intensities of samples.
+
+    The same bytes under another meaning are another image.
+
+    Parameters
+    ----------
+    dataset
+        A data set; its pixels are not looked at.
+    """
+    complete_file_meta(dataset)
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
+    coding = "compressed" if syntax.is_encapsulated else f"little endian {syntax.is_little_endian}"
+    facts = Attributes(dataset)
+    digest = hashlib.sha256(" ".join([coding, *(repr(facts.number(keyword)) for keyword in _LAYOUT)]).encode())
+    # Not NumberOfFrames, which may be any number: only these can differ.
+    for index in range(max(1, len(facts.value("PerFrameFunctionalGroupsSequence") or ()))):
+        digest.update(_meaning(Attributes(dataset, index)).encode())
+    return digest.hexdigest()
+
+
 def decoded_digest(source: str | Path | Dataset) -> str | None:
     """SHA-256 of the decoded samples: the same for every lossless transfer syntax.
 
@@ -67,7 +97,7 @@ def decoded_digest(source: str | Path | Dataset) -> str | None:
     Raises
     ------
     ScanError
-        If the file can't be parsed, its pixels can't be decoded, or they are in colour.
+        If the file can't be parsed, its pixels can't be decoded, they are in colour, or more than `LARGEST_DECODED`.
     """
     dataset = _read(source)
     if not any(keyword in dataset for keyword in PIXELS):
@@ -87,9 +117,11 @@ def _of_frames(dataset: Dataset, label: str) -> str:
     facts = Attributes(dataset)
     if int(facts.number("SamplesPerPixel") or 1) != 1:
         raise ScanError(label, "is a colour image", "Only grey-scale images are compared by their samples")
-    count = int(facts.number("NumberOfFrames") or 1)
-    size = f"{count} x {int(facts.number('Rows') or 0)} x {int(facts.number('Columns') or 0)}"
-    digest = hashlib.sha256(size.encode())
+    count, rows, columns = (int(facts.number(keyword) or 0) for keyword in ("NumberOfFrames", "Rows", "Columns"))
+    count = count or 1
+    if count * rows * columns * (int(facts.number("BitsAllocated") or 0) + 7) // 8 > LARGEST_DECODED:
+        raise ScanError(label, f"unpacks to more than {LARGEST_DECODED >> 20} MiB", "Split it")
+    digest = hashlib.sha256(f"{count} x {rows} x {columns}".encode())
     for index, plane in enumerate(_planes(dataset, count, facts)):
         digest.update(_meaning(Attributes(dataset, index)).encode())
         digest.update(plane.tobytes())

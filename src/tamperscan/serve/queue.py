@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Final
 
 from tamperscan.errors import ServeError
+from tamperscan.serve.audit import NOT_SCREENED, AuditLog
 from tamperscan.serve.database import Database
 from tamperscan.serve.home import Home
 from tamperscan.serve.job import Decision, Job, Origin, State, job_id, utc_now
+from tamperscan.serve.revisions import take_place
 
 __all__ = ["Decision", "Job", "Origin", "Queue", "State", "job_id", "utc_now"]
 
@@ -190,13 +192,18 @@ class Queue:
             connection.execute("UPDATE jobs SET progress = ? WHERE id = ? AND state = 'running'", (progress, id))
 
     def finish(self, id: str, *, verdict: str, score: float | None, p_value: float | None) -> None:
-        """Say what came of a job; its result folder must be complete by now."""
+        """Say what came of a job; its result folder must be complete by now.
+
+        A revision takes the place of those before it only now: one that can't be screened hides nothing.
+        """
         with self.database.transaction() as connection:
-            connection.execute(
+            outcome = connection.execute(
                 "UPDATE jobs SET state = 'done', progress = 1, error = '', verdict = ?, score = ?, p_value = ?, "
                 "finished = ? WHERE id = ? AND state = 'running'",
                 (verdict, score, p_value, utc_now(), id),
             )
+            if outcome.rowcount:
+                take_place(connection, id)
 
     def fail(self, id: str, error: str, *, final: bool = False) -> Job:
         """Say that a job failed; it waits for its next try, or goes to the dead letters after the last.
@@ -211,7 +218,8 @@ class Queue:
             Whether trying again is of no use, as for a source that holds no scan.
         """
         with self.database.transaction() as connection:
-            _fail(connection, id, error, final=final)
+            given_up = _fail(connection, id, error, final=final)
+        self._tell([id] if given_up else [])
         return self.job(id)
 
     def requeue_orphans(self, model: str) -> list[str]:
@@ -224,8 +232,9 @@ class Queue:
         """
         with self.database.transaction() as connection:
             rows = connection.execute("SELECT id FROM jobs WHERE state = 'running' AND model = ?", (model,)).fetchall()
-            for row in rows:
-                _fail(connection, row["id"], "the worker died while it screened this; perhaps too little memory")
+            reason = "the worker died while it screened this; perhaps too little memory"
+            given_up = [row["id"] for row in rows if _fail(connection, row["id"], reason)]
+        self._tell(given_up)
         return [str(row["id"]) for row in rows]
 
     def forgive_orphans(self) -> None:
@@ -239,10 +248,20 @@ class Queue:
     def fail_waiting(self, model: str, error: str) -> None:
         """Send every job that waits for a model to the dead letters: nothing can screen it."""
         with self.database.transaction() as connection:
-            connection.execute(
-                "UPDATE jobs SET state = 'failed', error = ?, finished = ? WHERE state = 'queued' AND model = ?",
+            given_up = connection.execute(
+                "UPDATE jobs SET state = 'failed', error = ?, finished = ? WHERE state = 'queued' AND model = ? "
+                "RETURNING id",
                 (error, utc_now(), model),
-            )
+            ).fetchall()
+        self._tell([row["id"] for row in given_up])
+
+    def _tell(self, given_up: Sequence[str]) -> None:
+        """Tell the audit trail what failed for good."""
+        jobs = [self.job(id) for id in given_up]
+        AuditLog(self.home.audit_log).append_all(
+            (NOT_SCREENED, {"job": job.id, "study": job.study_uid, "series": job.series_uid, "reason": job.error})
+            for job in jobs
+        )
 
     def retry(self, id: str | None = None) -> list[Job]:
         """Queue dead letters again: one, or all.
@@ -291,18 +310,23 @@ def insert_job(connection: sqlite3.Connection, values: Mapping[str, object]) -> 
     return outcome.rowcount == 1
 
 
-def _fail(connection: sqlite3.Connection, id: str, error: str, *, final: bool = False) -> None:
-    row = connection.execute("SELECT attempts FROM jobs WHERE id = ?", (id,)).fetchone()
+def _fail(connection: sqlite3.Connection, id: str, error: str, *, final: bool = False) -> bool:
+    """Note a failure; True where it is for good."""
+    row = connection.execute("SELECT attempts, superseded FROM jobs WHERE id = ?", (id,)).fetchone()
     attempts = int(row["attempts"]) if row else 0
+    if row and row["superseded"]:  # a later revision was done meanwhile
+        connection.execute("UPDATE jobs SET state = 'skipped', error = ? WHERE id = ?", (error, id))
+        return False
     if final or attempts >= MOST_ATTEMPTS:
         connection.execute(
             "UPDATE jobs SET state = 'failed', error = ?, finished = ? WHERE id = ?", (error, utc_now(), id)
         )
-        return
+        return True
     pause = FIRST_PAUSE_SECONDS * 3.0 ** max(0, attempts - 1)
     connection.execute(
         "UPDATE jobs SET state = 'queued', error = ?, not_before = ? WHERE id = ?", (error, time.time() + pause, id)
     )
+    return False
 
 
 def _wanted(

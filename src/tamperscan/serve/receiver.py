@@ -7,7 +7,6 @@ may share one socket. It does nothing but take instances to the disk; everything
 from __future__ import annotations
 
 import argparse
-import fcntl
 import gc
 import logging
 import os
@@ -140,9 +139,6 @@ def main() -> None:
     log_to_stderr()
     settings = NodeSettings.model_validate_json(sys.stdin.read())
     home = Home(chosen.home)
-    # Held for life: a node that starts after a crash waits for it before it clears up.
-    alive = os.open(home.root / "receivers.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(alive, fcntl.LOCK_SH)
     end_with(chosen.parent)
     limit_memory(settings.memory_gib)
     _set_up_pynetdicom()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 import threading
 import time
 from typing import Final
@@ -16,9 +17,11 @@ from tamperscan.serve.commitment import (
     is_undecided,
     make_report,
     report_address,
+    report_peer,
 )
 from tamperscan.serve.database import Database
 from tamperscan.serve.settings import NodeSettings
+from tamperscan.serve.tls_client import client_context
 
 POLL_SECONDS: Final = 0.5
 TIMEOUT_SECONDS: Final = 20.0
@@ -66,11 +69,21 @@ class Reports:
             address = report_address(self._settings, row["sender"])
             undecided = any(is_undecided(self._database, uid) for _, uid in objects) and row["attempts"] < 3
             sent = (
-                address is not None and not undecided and self._report(row["transaction_uid"], row["sender"], objects)
+                address is not None
+                and not undecided
+                and self._try_to_report(row["transaction_uid"], row["sender"], objects)
             )
             count += sent
             self._note(row["id"], int(row["attempts"]) + 1, now, sent=sent, hopeless=address is None)
         return count
+
+    def _try_to_report(self, transaction: str, sender: str, objects: list[tuple[str, str]]) -> bool:
+        """Report; what goes wrong with one report holds up no other."""
+        try:
+            return self._report(transaction, sender, objects)
+        except Exception:
+            _log.exception("a report failed", extra={"facts": {"sender": sender}})
+            return False
 
     def _report(self, transaction: str, sender: str, objects: list[tuple[str, str]]) -> bool:
         from pynetdicom import AE, build_role
@@ -87,7 +100,10 @@ class Reports:
         entity.add_requested_context(StorageCommitmentPushModel)
         # We are the service's provider, though it is we who call (PS3.7 D.3.3.4).
         role = build_role(StorageCommitmentPushModel, scp_role=True)
-        association = entity.associate(*address, ae_title=sender, ext_neg=[role])
+        tls = self._context(sender)
+        association = entity.associate(
+            *address, ae_title=sender, ext_neg=[role], tls_args=(tls, address[0]) if tls else None
+        )
         if not association.is_established:
             return False
         try:
@@ -100,6 +116,13 @@ class Reports:
         finally:
             if association.is_established:
                 association.release()
+
+    def _context(self, sender: str) -> ssl.SSLContext | None:
+        """Give the settings of an encrypted call to a peer; None where it is called in the clear."""
+        peer, own = report_peer(self._settings, sender), self._settings.tls
+        if peer is None or not peer.report_tls:
+            return None
+        return client_context(peer.report_trust, own.certificate if own else None, own.key if own else None)
 
     def _note(self, id: int, attempts: int, now: float, *, sent: bool, hopeless: bool) -> None:
         given_up = attempts >= MOST_ATTEMPTS or hopeless

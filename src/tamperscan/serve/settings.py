@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import ssl
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from tamperscan.errors import ServeError
+from tamperscan.serve.dicomweb.access import Access, check_url, in_clear
+from tamperscan.serve.tls_client import client_context
 
 
 def _ae_title(text: str) -> str:
@@ -28,10 +33,18 @@ def _readable(path: Path) -> Path:
     return path
 
 
+def _web_address(text: str) -> str:
+    try:
+        return check_url(text)
+    except ServeError as error:
+        raise ValueError(str(error).removesuffix(".")) from error
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Network = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class Strict(BaseModel):
@@ -68,11 +81,24 @@ class Peer(Strict):
     report_to
         ``host:port`` where it is told what is safely kept (storage commitment); on the same association where it is
         not given.
+    report_tls
+        Whether that call is encrypted; the node shows its own certificate there, if it has one.
+    report_trust
+        PEM file of the authorities that vouch for it; the system's where it is not given.
     """
 
     ae_title: str = "*"
     address: Network | None = None
     report_to: Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")] | None = None
+    report_tls: bool = False
+    report_trust: ReadableFile | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.report_tls and self.report_to is None) or (self.report_trust is not None and not self.report_tls):
+            raise ValueError("report_tls is about report_to, and report_trust about report_tls. Give both")
+        _check_pem(self.report_trust)
+        return self
 
     def allows(self, ae_title: str, address: str) -> bool:
         """Whether a caller is meant by this entry."""
@@ -144,10 +170,13 @@ class Quiet(Strict):
         How long nothing must have arrived.
     of
         Whether nothing of the whole study, or only of the series.
+    at_most
+        How long after its first image a series is screened also where it never becomes quiet.
     """
 
     seconds: Annotated[float, Field(gt=0)] = 60.0
     of: Literal["study", "series"] = "study"
+    at_most: Annotated[float, Field(gt=0)] = 1800.0
 
 
 class DicomDestination(Strict):
@@ -165,6 +194,8 @@ class DicomDestination(Strict):
         Whether the connection is encrypted.
     trust
         PEM file of the authorities that vouch for it; the system's where it is not given.
+    certificate, key
+        PEM files with which the node shows who it is; nothing where they are not given.
     """
 
     kind: Literal["dicom"]
@@ -174,6 +205,21 @@ class DicomDestination(Strict):
     calling: AeTitle | None = None
     tls: bool = False
     trust: ReadableFile | None = None
+    certificate: ReadableFile | None = None
+    key: ReadableFile | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a certificate needs its key, and a key its certificate. Give both, or none")
+        if not self.tls and (self.trust or self.certificate):
+            raise ValueError("trust, certificate and key are about encryption. Give tls: true, or leave them out")
+        _check_pem(self.trust, self.certificate, self.key)
+        return self
+
+    def context(self) -> ssl.SSLContext:
+        """Give the settings of an encrypted connection; like `client_context`."""
+        return client_context(self.trust, self.certificate, self.key)
 
 
 class StowDestination(Strict):
@@ -191,17 +237,43 @@ class StowDestination(Strict):
         Name for basic authentication, and a file with its password.
     trust
         PEM file of the authorities that vouch for it; the usual ones where it is not given.
+    in_clear
+        Whether a token or password may go over a network unencrypted.
     """
 
     kind: Literal["stow"]
-    url: Annotated[str, Field(pattern=r"^https?://")]
+    url: WebAddress
     token_file: ReadableFile | None = None
     user: str | None = None
     password_file: ReadableFile | None = None
     trust: ReadableFile | None = None
+    in_clear: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.user is None) != (self.password_file is None):
+            raise ValueError("a user needs a password_file, and a password_file a user. Give both, or a token_file")
+        secret = self.user or ("a token" if self.token_file else "")
+        if in_clear(self.url, Access(user=secret)) and not self.in_clear:
+            raise ValueError(
+                "a token or password would cross the network unencrypted. Use https, or say in_clear: true"
+            )
+        _check_pem(self.trust)
+        return self
 
 
 Destination = Annotated[DicomDestination | StowDestination, Field(discriminator="kind")]
+
+
+def _check_pem(trust: Path | None, certificate: Path | None = None, key: Path | None = None) -> None:
+    files = ", ".join(str(path) for path in (trust, certificate, key) if path is not None)
+    try:
+        if files:
+            client_context(trust, certificate, key)
+    except OSError as error:
+        raise ValueError(
+            f"{files}: not the certificates or the key that they should be, in PEM, without a password"
+        ) from error
 
 
 def _inside(address: str, network: str) -> bool:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tamperscan.data import sample_path
+from tamperscan.serve.pixel_digest import stored_digest
 from tamperscan.serve.web import probe as probing
 from tamperscan.serve.web.probe import Contents, look, probe
 
@@ -10,6 +11,19 @@ def test_sample_is_a_ct(tmp_path):
     contents = probe(sample_path())
     assert (contents.modality, contents.images, contents.problem) == ("CT", 1, "")
     assert contents.study_uid.startswith("1.3.6.1.4.1.14519")
+
+
+def test_each_image_is_told_with_its_digest():
+    (arrival,) = probe(sample_path()).arrivals
+    assert arrival.stored_sha256 == stored_digest(sample_path())
+    assert arrival.instance.startswith("1.3.6.1.4.1.14519")
+
+
+def test_images_that_time_does_not_suffice_for_go_without_a_digest(monkeypatch):
+    monkeypatch.setattr(probing, "DIGEST_SECONDS", 0.0)
+    contents = look(sample_path())
+    assert contents.arrivals[0].stored_sha256 is None
+    assert contents.study_uid == contents.arrivals[0].study
 
 
 def test_volume_file_tells_its_slices(tmp_path):

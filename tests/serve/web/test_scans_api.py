@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from tamperscan.data import sample_path
+from tamperscan.scan.sources import FileSource
+from tamperscan.serve.compare import State, StudyDigests
 
 
 def upload(page, *files):
@@ -28,8 +30,16 @@ def test_scan_is_queued(page):
     assert (job.state, job.origin, job.model, job.modality, job.title) == ("queued", "page", "ct", "CT", "study")
     assert job.study_uid.startswith("1.3.6.1.4.1.14519")
     assert len(list(page.home.uploads.iterdir())) == 1
-    (line,) = events(page)
+    *received, line = events(page)
     assert (line["event"], line["job"], line["images"]) == ("uploaded", job.id, 2)
+    assert {one["event"] for one in received} == {"received"}
+
+
+def test_an_upload_can_be_compared_with_an_archives_copy(page):
+    job = page.queue.job(upload(page, sample("1.dcm")).json()["id"])
+    digests = StudyDigests(page.home.audit_log, job.study_uid)
+    (one,) = digests.compare([FileSource(sample_path())])
+    assert one.state is State.UNCHANGED
 
 
 def test_same_scan_twice_is_two_jobs(page):

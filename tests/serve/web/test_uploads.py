@@ -1,8 +1,11 @@
 import asyncio
 import os
+import resource
 
 import pytest
 
+from tamperscan.serve.home import Home
+from tamperscan.serve.queue import Queue
 from tamperscan.serve.web import form_files, uploads
 from tamperscan.serve.web.form_files import UploadError
 from tamperscan.serve.web.uploads import check_announced, clear_away, in_words, receive
@@ -133,13 +136,40 @@ def test_full_disk_is_told(tmp_path, monkeypatch):
     assert refused.value.status == 507
 
 
-def test_leavings_of_yesterday_are_cleared_away(tmp_path):
-    for name in ("incoming-old", "incoming-new", "kept"):
-        (tmp_path / name).mkdir()
-    os.utime(tmp_path / "incoming-old", (0, 0))
-    os.utime(tmp_path / "kept", (0, 0))
-    clear_away(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["incoming-new", "kept"]
+def test_a_disk_that_others_fill_meanwhile_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(uploads, "LOOK_BYTES", 1000)
+    monkeypatch.setattr(uploads, "KEPT_FREE", 2**60)
+    with pytest.raises(UploadError) as refused:
+        send(tmp_path, form(("a.dcm", b"x" * 5000)))
+    assert refused.value.status == 507
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_is_full_is_told(tmp_path):
+    # No file of this process may become longer, which a full disk answers alike.
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(UploadError, match="can't take this") as refused:
+            send(tmp_path, form(("a.dcm", b"x" * 300_000)), size=2**16)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refused.value.status == 507
+    assert not list(tmp_path.iterdir())
+
+
+def test_leavings_of_yesterday_that_no_job_names_are_cleared_away(tmp_path):
+    home = Home(tmp_path / "home")
+    home.prepare()
+    for name in ("incoming-old", "unnamed-old", "unnamed-new", "named-old"):
+        (home.uploads / name).mkdir()
+        if name.endswith("old"):
+            os.utime(home.uploads / name, (0, 0))
+    queue = Queue(home)
+    queue.add("a", origin="page", model="ct", source=str(home.uploads / "named-old" / "upload"))
+    queue.database.close()
+    clear_away(home)
+    assert sorted(path.name for path in home.uploads.iterdir()) == ["named-old", "unnamed-new"]
 
 
 def test_sizes_in_words():

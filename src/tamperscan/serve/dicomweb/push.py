@@ -108,14 +108,20 @@ def stow(
     ServeError
         If the archive can't be reached or refuses a request as a whole, after the retries.
     """
-    waiting = [_checked(Path(file)) for file in files]
     answered: list[Stored] = []
-    with Client(url, load_access() if access is None else access) as client:
-        for batch in _batches(waiting):
-            answered += _store(client, batch)
-            if progress is not None:
-                progress(len(answered), len(waiting))
+    for batch in stow_batches(url, files, access=load_access() if access is None else access):
+        answered += batch
+        if progress is not None:
+            progress(len(answered), len(files))
     return answered
+
+
+def stow_batches(url: str, files: Sequence[str | Path], *, access: Access) -> Iterator[list[Stored]]:
+    """Store instances like `stow`, and give what the archive said after each request: an error forgets none of it."""
+    waiting = [_checked(Path(file)) for file in files]
+    with Client(url, access) as client:
+        for batch in _batches(waiting):
+            yield _store(client, batch)
 
 
 def _checked(path: Path) -> Stored:

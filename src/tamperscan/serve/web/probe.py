@@ -12,6 +12,7 @@ import re
 import resource
 import subprocess
 import sys
+import time
 import warnings
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -22,12 +23,41 @@ import pydicom
 
 from tamperscan.errors import ScanError
 from tamperscan.scan.sources import Source
+from tamperscan.serve.pixel_digest import PIXELS, stored_digest
 
 PATIENCE: Final = 120.0
 """Seconds that looking may take; headers of 2,000 files take about ten."""
 
+_UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+
 MEMORY: Final = 2**33
 """Bytes of address space that looking may take."""
+
+
+DIGEST_SECONDS: Final = 60.0
+"""Seconds in which digests of an upload's images are taken; those that are left then go without."""
+
+MOST_ARRIVALS: Final = 20_000
+"""Most images of an upload that are told one by one."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One DICOM image of an upload, as the audit trail is told of it.
+
+    Attributes
+    ----------
+    study, series, instance, sop_class
+        UIDs; empty where there is none.
+    stored_sha256
+        Digest of its pixel data as stored; None where none was taken.
+    """
+
+    study: str
+    series: str
+    instance: str
+    sop_class: str
+    stored_sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -44,6 +74,8 @@ class Contents:
         Number of DICOM images, or of slices of volume files.
     problem
         Why there is no scan in it; empty where there is one.
+    arrivals
+        Its DICOM images, `MOST_ARRIVALS` at most.
     """
 
     modality: str = ""
@@ -51,6 +83,7 @@ class Contents:
     series_uid: str = ""
     images: int = 0
     problem: str = ""
+    arrivals: tuple[Arrival, ...] = ()
 
 
 def probe(path: Path) -> Contents:
@@ -71,15 +104,16 @@ def probe(path: Path) -> Contents:
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(command, capture_output=True, timeout=PATIENCE, env=surroundings, check=True)
-        return Contents(**json.loads(done.stdout))
+        told = json.loads(done.stdout)
+        return Contents(**{**told, "arrivals": tuple(Arrival(**one) for one in told["arrivals"])})
     except subprocess.TimeoutExpired:
         return Contents(problem="it takes too long to read")
-    except (subprocess.CalledProcessError, ValueError, TypeError):
+    except (subprocess.CalledProcessError, ValueError, TypeError, KeyError):
         return Contents(problem="it can't be read: it is damaged, or made to fill the memory")
 
 
 def look(path: Path) -> Contents:
-    """Look into a file or folder: headers of DICOM files, the whole of volume files.
+    """Look into a file or folder: whether there is a scan, and what its images are.
 
     Parameters
     ----------
@@ -92,7 +126,8 @@ def look(path: Path) -> Contents:
 
     errors: list[ScanError] = []
     images: list[tuple[str, str]] = []
-    study = ""
+    arrivals: list[Arrival] = []
+    until = time.monotonic() + DIGEST_SECONDS
     with ExitStack() as opened:
         for source in collect(path, opened, errors.append):
             try:
@@ -102,7 +137,8 @@ def look(path: Path) -> Contents:
                     scan = numpy_file.read_numpy(source, source.stem)
                 else:
                     images += [(frame.modality, frame.series) for frame in read_frames(source)]
-                    study = study or _study(source)
+                    if len(arrivals) < MOST_ARRIVALS:
+                        arrivals.append(_arrival(source, digest=time.monotonic() < until))
                     continue
                 images += [(scan.modality, "")] * scan.shape[0]
             except ScanError as error:
@@ -110,15 +146,21 @@ def look(path: Path) -> Contents:
     if not images:
         return Contents(problem=_why_nothing(errors))
     modalities = [modality for modality, _ in images]
-    return Contents(max(set(modalities), key=modalities.count), study, _uid(images[0][1]), len(images))
+    study = next((one.study for one in arrivals if one.study), "")
+    modality = max(set(modalities), key=modalities.count)
+    return Contents(modality, study, _uid(images[0][1]), len(images), arrivals=tuple(arrivals))
 
 
-def _study(source: Source) -> str:
-    """StudyInstanceUID of a file that was read as an image before."""
+def _arrival(source: Source, *, digest: bool) -> Arrival:
+    """Look into a file that was read as an image before, its pixels included where a digest is wanted."""
     with warnings.catch_warnings(), source.open() as stream:
         warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
-        return _uid(str(dataset.get("StudyInstanceUID", "")))
+        dataset = pydicom.dcmread(
+            stream, force=True, stop_before_pixels=not digest, specific_tags=[*_UIDS, *(PIXELS if digest else ())]
+        )
+        stored = stored_digest(dataset) if digest else None
+        study, series, instance, sop_class = (_uid(str(dataset.get(keyword, ""))) for keyword in _UIDS)
+        return Arrival(study, series, instance, sop_class, stored)
 
 
 def _uid(text: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from tamperscan.serve.audit import REFUSED
+from tamperscan.serve.audit import RECEIVED, REFUSED
 from tamperscan.serve.queue import Job
 from tamperscan.serve.web.form_files import Received, UploadError
 from tamperscan.serve.web.models import JobFacts, Problem, job_facts
@@ -17,7 +19,7 @@ from tamperscan.serve.web.uploads import check_announced, receive
 router = APIRouter(prefix="/api/scans", tags=["scans"])
 
 UPLOADED = "uploaded"
-"""Event of the audit trail: a scan came by the page. Its images have no lines of their own, as a node's have."""
+"""Event of the audit trail: a scan came by the page. A line for each of its DICOM images comes before it."""
 
 _BODY = {
     "requestBody": {
@@ -84,5 +86,6 @@ def _queue(service: Service, received: Received) -> Job:
         series_uid=contents.series_uid,
     )
     known = {"study": job.study_uid, "series": job.series_uid}
+    service.audit.append_all((RECEIVED, {"job": job.id, "origin": "page", **asdict(one)}) for one in contents.arrivals)
     service.audit.append(UPLOADED, job=job.id, images=contents.images, bytes=received.size, **known)
     return job

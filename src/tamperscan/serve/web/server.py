@@ -56,7 +56,7 @@ def serve(
         If the home can't be written to.
     """
     app = create_app(home, settings)
-    clear_away(home.uploads)
+    clear_away(home)
     listening = listen(settings.host, settings.port)
     config = uvicorn.Config(
         app,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -15,11 +16,16 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
+from tamperscan.serve.database import Database
+from tamperscan.serve.home import Home
 from tamperscan.serve.web.form_files import FormFiles, Received, UploadError
 from tamperscan.serve.web.settings import KEPT_FREE
 
 _INCOMING: Final = "incoming-"
 _DAY: Final = 86400.0
+
+LOOK_BYTES: Final = 2**26
+"""The room on the disk is looked at again whenever so many bytes more have come (64 MiB)."""
 
 PATIENCE: Final = 60.0
 """Seconds to wait for more of an upload."""
@@ -83,21 +89,27 @@ async def receive(stream: AsyncIterator[bytes], boundary: bytes, uploads: Path, 
     Raises
     ------
     UploadError
-        If it is too large, damaged, or holds no files.
+        If it is too large, damaged, holds no files, or the disk is full.
     """
     received = Received(uploads / f"{_INCOMING}{uuid4().hex}", f"upload-{datetime.now():%Y%m%d-%H%M%S}")
-    received.folder.mkdir(mode=0o700)
-    received.source.mkdir()
     files = FormFiles(received)
-    counted = 0
+    counted = looked = 0
     try:
+        with _disk_errors():
+            received.folder.mkdir(mode=0o700)
+            received.source.mkdir()
         parser = MultipartParser(boundary, files.callbacks())
         while chunk := await _next(stream):
             counted += len(chunk)
             _check_size(counted, limit)
-            await run_in_threadpool(parser.write, chunk)
+            if counted - looked >= LOOK_BYTES:  # others write at the same time
+                check_room(uploads, 0)
+                looked = counted
+            with _disk_errors():
+                await run_in_threadpool(parser.write, chunk)
         parser.finalize()
-        files.close()
+        with _disk_errors():
+            files.close()
         if not received.names:
             raise UploadError(400, "No file came with this upload.")
     except MultipartParseError as error:
@@ -107,17 +119,32 @@ async def receive(stream: AsyncIterator[bytes], boundary: bytes, uploads: Path, 
         received.discard()
         raise
     finally:
-        files.close()
+        with contextlib.suppress(OSError):  # what could not be written is told already
+            files.close()
     whole = received.folder.with_name(received.folder.name.removeprefix(_INCOMING))
     received.folder = received.folder.rename(whole)
     return received
 
 
-def clear_away(uploads: Path) -> None:
-    """Take away what uploads left behind when the page was killed; those of the last day may be going on elsewhere."""
-    for folder in uploads.glob(f"{_INCOMING}*"):
-        if time.time() - folder.stat().st_mtime > _DAY:
+def clear_away(home: Home) -> None:
+    """Take away what no job names: a page was killed over it. What came within a day may be going on elsewhere."""
+    database = Database(home)
+    jobs = database.rows("SELECT source FROM jobs WHERE origin = 'page'")
+    database.close()
+    named = {Path(job["source"]).parent.name for job in jobs}
+    for folder in home.uploads.iterdir():
+        if folder.name not in named and time.time() - folder.stat().st_mtime > _DAY:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Tell what the disk says as a refusal."""
+    try:
+        yield
+    except OSError as error:
+        problem = error.strerror or "it fails"
+        raise UploadError(507, f"The disk of the page can't take this ({problem}). Make room there.") from error
 
 
 async def _next(stream: AsyncIterator[bytes]) -> bytes:
