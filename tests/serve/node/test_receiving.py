@@ -173,7 +173,7 @@ def test_other_pixels_under_a_known_uid_are_kept_apart_and_reported(node, send, 
     assert any(line["instance"] == uid and line["sender"] == "SOMEONE" for line in audited(node, "conflict"))
     question = "SELECT * FROM jobs WHERE series_uid = ? AND version = 1"
     (job,) = wait_for(lambda: database.rows(question, (series.series_uid,)))
-    assert "other pixels" in job["note"]
+    assert "are other images" in job["note"]
     assert len(list(node.home.source_folder(job["id"]).iterdir())) == 4
 
 
