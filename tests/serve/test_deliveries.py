@@ -10,7 +10,6 @@ from tamperscan.serve.audit import AuditLog
 from tamperscan.serve.database import Database
 from tamperscan.serve.deliveries import MOST_REFUSALS, Deliveries, retry_dead
 from tamperscan.serve.grouping import Grouper
-from tamperscan.serve.home import Home
 from tamperscan.serve.indexing import Indexer
 from tamperscan.serve.queue import Queue
 from tamperscan.serve.rules import Rules
@@ -21,20 +20,6 @@ def rules_to(*names):
     destination = {"kind": "dicom", "host": "127.0.0.1", "port": 9, "ae_title": "X"}
     rule = {"name": "all", "send_to": names, "keep_originals": False}
     return Rules.model_validate({"destinations": dict.fromkeys(names, destination), "rules": [rule]})
-
-
-@pytest.fixture
-def home(tmp_path):
-    made = Home(tmp_path / "home")
-    made.prepare()
-    return made
-
-
-@pytest.fixture
-def database(home):
-    opened = Database(home)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

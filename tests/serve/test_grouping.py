@@ -6,10 +6,8 @@ import pytest
 from received_images import an_image, receive
 
 from tamperscan.serve.audit import AuditLog
-from tamperscan.serve.database import Database
 from tamperscan.serve.deliveries import Deliveries
 from tamperscan.serve.grouping import Grouper
-from tamperscan.serve.home import Home
 from tamperscan.serve.indexing import Indexer
 from tamperscan.serve.queue import Queue
 from tamperscan.serve.rules import Rules
@@ -23,20 +21,6 @@ RULES = Rules.model_validate(
         "rules": [{"name": "all", "when": {"modality": "CT"}, "send_to": "archive", "keep_originals": False}],
     }
 )
-
-
-@pytest.fixture
-def home(tmp_path):
-    made = Home(tmp_path / "home")
-    made.prepare()
-    return made
-
-
-@pytest.fixture
-def database(home):
-    opened = Database(home)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

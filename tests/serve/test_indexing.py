@@ -11,28 +11,12 @@ from received_images import an_image, receive
 from tamperscan.errors import OutputError
 from tamperscan.serve import digester
 from tamperscan.serve.audit import AuditLog
-from tamperscan.serve.database import Database
 from tamperscan.serve.grouping import Grouper
-from tamperscan.serve.home import Home
 from tamperscan.serve.indexing import Indexer
 from tamperscan.serve.rules import Rules
 from tamperscan.serve.settings import NodeSettings
 
 RULES = Rules(quiet={"seconds": 60}, rules=[{"name": "all", "when": {"modality": "CT"}}])
-
-
-@pytest.fixture
-def home(tmp_path):
-    made = Home(tmp_path / "home")
-    made.prepare()
-    return made
-
-
-@pytest.fixture
-def database(home):
-    opened = Database(home)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -15,27 +15,12 @@ from tamperscan.scan.forged import REMARK
 from tamperscan.serve.audit import AuditLog
 from tamperscan.serve.database import Database
 from tamperscan.serve.deliveries import GIVE_UP_SECONDS, MOST_REFUSALS, Deliveries, retry_dead
-from tamperscan.serve.home import Home
 from tamperscan.serve.queue import Queue
 from tamperscan.serve.rules import Rules
 from tamperscan.serve.sender import Sender
 from tamperscan.serve.settings import DicomDestination, StowDestination
 
 DAY = 86400.0
-
-
-@pytest.fixture
-def home(tmp_path):
-    made = Home(tmp_path / "home")
-    made.prepare()
-    return made
-
-
-@pytest.fixture
-def database(home):
-    opened = Database(home)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -10,27 +10,12 @@ from tamperscan.serve.admission import (
     why_rejected,
 )
 from tamperscan.serve.database import Database
-from tamperscan.serve.home import Home
 from tamperscan.serve.leftovers import clear_leftovers, clear_parts
 from tamperscan.serve.settings import NodeSettings
 from tamperscan.serve.spool import Incoming, Ledger, Receipt, file_meta
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 ELEMENT = b"\x08\x00\x18\x00UI\x06\x001.2.3\0"
-
-
-@pytest.fixture
-def home(tmp_path):
-    made = Home(tmp_path / "home")
-    made.prepare()
-    return made
-
-
-@pytest.fixture
-def database(home):
-    opened = Database(home)
-    yield opened
-    opened.close()
 
 
 def kept_file(home):

@@ -13,19 +13,11 @@ from raw_peer import CT, EXPLICIT, MR
 
 from tamperscan.serve.admission import Room
 from tamperscan.serve.database import Database
-from tamperscan.serve.home import Home
 from tamperscan.serve.settings import NodeSettings
 from tamperscan.serve.spool import Ledger
 from tamperscan.serve.store import DOES_NOT_MATCH, OUT_OF_RESOURCES, SOP_CLASS_NOT_SUPPORTED, Arrival, Store
 
 IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
-
-
-@pytest.fixture
-def home(tmp_path):
-    made = Home(tmp_path / "home")
-    made.prepare()
-    return made
 
 
 @pytest.fixture

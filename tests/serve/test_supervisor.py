@@ -8,18 +8,10 @@ import time
 import pytest
 
 from tamperscan.data import packaged_weights, sample_path
-from tamperscan.serve.home import Home
 from tamperscan.serve.queue import Queue
 from tamperscan.serve.supervisor import Supervisor
 
 pytestmark = pytest.mark.skipif("ct" not in packaged_weights(), reason="no packaged weights")
-
-
-@pytest.fixture
-def home(tmp_path):
-    made = Home(tmp_path / "home")
-    made.prepare()
-    return made
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tamperscan.bench.labels import read_labels
 from tamperscan.bench.subjects import CT_FOLDER, CTGAN_FOLDER
+from tamperscan.bench.volumes_blocks import cut_slices
 from tamperscan.detect.measure import SliceLook, SliceMeter
 from tamperscan.detect.regions import TISSUES
 from tamperscan.detect.statistics import LEAST_SHARE, WindowAverager, WindowStatistics, grid_step, window_statistics
@@ -107,7 +108,7 @@ def _slices(
         data / CT_FOLDER, "CT", split=split, parts=list(LEARNED_PARTS), on_error=on_error
     ):
         for index in _spread(scan.shape[0]):
-            yield patient, None, None, _alone(scan, index)
+            yield patient, None, None, cut_slices(scan, index, 1, scan.name)
 
 
 def _spread(slices: int) -> list[int]:
@@ -115,10 +116,6 @@ def _spread(slices: int) -> list[int]:
     if slices <= SLICES_A_SCAN:
         return list(range(slices))
     return [int(index) for index in np.linspace(0.05 * slices, 0.95 * slices, SLICES_A_SCAN)]
-
-
-def _alone(scan: Scan, index: int) -> Scan:
-    return replace(scan, voxels=scan.voxels[index : index + 1], sha256="", sources=())
 
 
 def _measure(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from tamperscan.bench.ctgan import Subject, evaluate
 from tamperscan.bench.document import Provenance
-from tamperscan.bench.labels import KINDS, Kind, read_labels
+from tamperscan.bench.labels import KINDS, Kind
 from tamperscan.bench.metrics import ROUNDS, Estimate
-from tamperscan.bench.runs import Request
-from tamperscan.bench.slices import SliceOutcome, TamperedOutcome, measure_authentic, measure_tampered
-from tamperscan.bench.subjects import CTGAN_FOLDER, calibration_of, held_out_patients, load_reference, name_with_head
+from tamperscan.bench.runs import CtganRun, Request, measure_ctgan
+from tamperscan.bench.slices import SliceOutcome
 from tamperscan.bench.tables import estimate, number, paragraph, table
 from tamperscan.detect.load import load_detector
 from tamperscan.diffusion.networks import Precision
@@ -71,19 +69,6 @@ class PrecisionResult:
     verdicts: int
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
-    figures: FormatFigures
-    detector: str
-    weights_sha256: str
-    tampered: Sequence[TamperedOutcome]
-    authentic: Sequence[SliceOutcome]
-
-    @property
-    def slices(self) -> list[SliceOutcome]:
-        return [*self.authentic, *(outcome.slice for outcome in self.tampered)]
-
-
 def run_precision(request: Request) -> PrecisionResult:
     """Screen CT-GAN's slices and authentic test slices in both formats.
 
@@ -97,46 +82,37 @@ def run_precision(request: Request) -> PrecisionResult:
     ScanError, WeightsError, TrainingError
         If the slices, the detector or the split can't be read.
     """
-    exact, quick = (_run(request, precision, f"{precision}: ") for precision in (EXACT, "auto"))
+    (exact, exact_figures), (quick, quick_figures) = (_run(request, precision) for precision in (EXACT, "auto"))
     spread = statistics.stdev(one.score for one in exact.authentic if one.measured)
-    pairs = [(one, other) for one, other in zip(exact.slices, quick.slices, strict=True) if one.measured]
-    off = [abs(one.score - other.score) / spread if other.measured else math.inf for one, other in pairs]
+    both = list(zip(_slices(exact), _slices(quick), strict=True))
+    off = [abs(one.score - other.score) / spread if other.measured else math.inf for one, other in both if one.measured]
     return PrecisionResult(
-        detector=exact.detector,
-        weights_sha256=exact.weights_sha256,
-        exact=exact.figures,
-        quick=quick.figures,
+        detector=exact.result.detector,
+        weights_sha256=exact.result.weights_sha256,
+        exact=exact_figures,
+        quick=quick_figures,
         spread=spread,
         differences=(statistics.median(off), max(off)),
-        slices=len(pairs),
-        verdicts=sum(one.verdict != other.verdict for one, other in zip(exact.slices, quick.slices, strict=True)),
+        slices=len(off),
+        verdicts=sum(one.verdict != other.verdict for one, other in both),
     )
 
 
-def _run(request: Request, precision: Precision, words: str) -> _Run:
+def _run(request: Request, precision: Precision) -> tuple[CtganRun, FormatFigures]:
     detector = load_detector(request.detector, head=request.head, precision=precision)
-    reference = load_reference(request.reference or request.detector)
-
-    def step(name: str) -> Callable[[int, int], None]:
-        return request.step(words + name)
-
-    labels = read_labels(request.data / CTGAN_FOLDER)
-    tampered = measure_tampered(detector, reference, request.data / CTGAN_FOLDER, labels, step("Tampered slices"))
-    patients = held_out_patients(
-        request.data, request.split, detector.card.modality, on_error=request.on_error, report=step("Authentic scans")
-    )
-    authentic = measure_authentic(detector, reference, patients)
-    name = name_with_head(detector)
-    subject = Subject(name, reference.name, detector.weights.sha256, calibration_of(detector))
-    measured = evaluate(subject, tampered, authentic, step("Bootstrap"))
-    groups = {group.kind: group for group in measured.groups if group.half == "all"}
+    run = measure_ctgan(replace(request, step=lambda name: request.step(f"{precision}: {name}")), detector)
+    groups = {group.kind: group for group in run.result.groups if group.half == "all"}
     figures = FormatFigures(
         runtime=detector.runtime,
         auc={kind: group.auc for kind, group in groups.items()},
         within={kind: group.within for kind, group in groups.items()},
         true_positives={kind: group.true_positives[-1] for kind, group in groups.items()},
     )
-    return _Run(figures, name, detector.weights.sha256, tampered, authentic)
+    return run, figures
+
+
+def _slices(run: CtganRun) -> list[SliceOutcome]:
+    return [*run.authentic, *(outcome.slice for outcome in run.tampered)]
 
 
 def precision_page(result: PrecisionResult, origin: Provenance) -> str:

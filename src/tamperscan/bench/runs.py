@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tamperscan.bench.authentic import AuthenticResult, measure_scans, seen_effect, summarise
 from tamperscan.bench.ctgan import CtganResult, Subject, evaluate
 from tamperscan.bench.labels import read_labels
-from tamperscan.bench.slices import measure_authentic, measure_tampered
+from tamperscan.bench.slices import SliceOutcome, TamperedOutcome, measure_authentic, measure_tampered
 from tamperscan.bench.subjects import (
     CT_FOLDER,
     CTGAN_FOLDER,
@@ -20,6 +20,7 @@ from tamperscan.bench.subjects import (
     made_of,
     name_with_head,
 )
+from tamperscan.detect.back_in_time import BackInTime
 from tamperscan.detect.detector import Detector
 from tamperscan.detect.training import find_patients
 from tamperscan.errors import ScanError, WeightsError
@@ -59,6 +60,15 @@ class Request:
     on_error: Callable[[ScanError], None] = lambda error: None
 
 
+@dataclass(frozen=True, eq=False)
+class CtganRun:
+    """A result, and the slices that it was made of."""
+
+    result: CtganResult
+    tampered: Sequence[TamperedOutcome]
+    authentic: Sequence[SliceOutcome]
+
+
 def run_ctgan(request: Request) -> CtganResult:
     """Measure a detector on the tampered slices of ``ctgan/`` and the authentic test scans of ``ct/``.
 
@@ -67,8 +77,12 @@ def run_ctgan(request: Request) -> CtganResult:
     ScanError, WeightsError, TrainingError
         If the slices, the detector or the split can't be read.
     """
+    return measure_ctgan(request, load_headed(request.detector, request.head)).result
+
+
+def measure_ctgan(request: Request, detector: Detector | BackInTime) -> CtganRun:
+    """Do what `run_ctgan` does, with a detector that is loaded already."""
     labels = read_labels(request.data / CTGAN_FOLDER)
-    detector = load_headed(request.detector, request.head)
     reference = load_reference(request.reference or request.detector)
     used = _Names(request, detector.card.modality)
     tampered = measure_tampered(
@@ -84,7 +98,7 @@ def run_ctgan(request: Request) -> CtganResult:
         calibration=calibration_of(detector),
         not_held_out=tuple(sorted(made_of(detector.card) & used.names)),
     )
-    return evaluate(subject, tampered, authentic, request.step("Bootstrap"))
+    return CtganRun(evaluate(subject, tampered, authentic, request.step("Bootstrap")), tampered, authentic)
 
 
 def run_authentic(request: Request, *, seen: bool = True) -> AuthenticResult:

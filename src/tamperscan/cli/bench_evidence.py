@@ -33,10 +33,9 @@ def evidence(
     from tamperscan.bench.document import provenance
     from tamperscan.bench.evidence_page import evidence_page
     from tamperscan.bench.evidence_run import run_evidence
-    from tamperscan.data import packaged_weights, weights_path
-    from tamperscan.diffusion.weights import open_weights
+    from tamperscan.detect.load import find_weights
 
-    weights = open_weights(weights_path(detector) if detector in packaged_weights() else Path(detector))
+    weights = find_weights(detector)
     with Bar("Slices") as bar:
         result = run_evidence(
             weights,

@@ -35,12 +35,11 @@ def calibrate(
     A few tampered studies among the scans do little harm: patients that score far above all others, at most one in
     ten, are named and set aside. Look at them.
     """
-    from tamperscan.data import packaged_weights, weights_path
     from tamperscan.detect.calibrating import calibrate_weights
+    from tamperscan.detect.load import find_weights
     from tamperscan.detect.training import find_patients
-    from tamperscan.diffusion.weights import open_weights
 
-    trained = open_weights(weights_path(weights) if weights in packaged_weights() else Path(weights))
+    trained = find_weights(weights)
     console = notices()
     patients = find_patients(
         data,

@@ -88,7 +88,6 @@ class Detector:
         self._workers = threads or usable_cores()
         self._head = _read_head(weights, choose_head(weights, head))
         self._calibration = read_calibration(weights, self._head.name)
-        # Slices are worked on side by side, so that each network is run by one thread at a time.
         how: dict[str, Any] = {"threads": threads, "device": device, "precision": precision}
         predictor = NoisePredictor(weights, **how)
         network = None if self._head.name == "typicality" else SelfForgedNetwork(weights, **how)

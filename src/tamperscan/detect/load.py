@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tamperscan.data import weights_path
+from tamperscan.data import packaged_weights, weights_path
 from tamperscan.detect.back_in_time import BackInTime
 from tamperscan.detect.detector import Detector
 from tamperscan.diffusion.networks import Device, Precision
-from tamperscan.diffusion.weights import open_weights
+from tamperscan.diffusion.weights import Weights, open_weights
 from tamperscan.errors import WeightsError
 
 PACKAGED = ("ct", "mr")
@@ -63,6 +63,22 @@ def load_detector(
         _refuse(head, str(name))
         return BackInTime(weights, threads=threads, device=device)
     return Detector(weights, head=head, **how)
+
+
+def find_weights(name: str | Path) -> Weights:
+    """Open weights by the name of packaged ones, or by their folder; they need not be calibrated.
+
+    Parameters
+    ----------
+    name
+        A packaged name, or a folder.
+
+    Raises
+    ------
+    WeightsError
+        If there are none, or a file is missing or altered.
+    """
+    return open_weights(weights_path(str(name)) if name in packaged_weights() else Path(name))
 
 
 def _refuse(head: str | None, name: str) -> None:

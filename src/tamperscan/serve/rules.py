@@ -202,15 +202,14 @@ def _mismatches(rules: Rules) -> Iterator[tuple[tuple[object, ...], str]]:
 
 def _why_no_head(rule: Rule, head: str) -> str:
     """Tell which detector of a rule lacks a head; empty where none does."""
-    from tamperscan.data import packaged_weights, weights_path
     from tamperscan.detect.heads import heads_in
-    from tamperscan.diffusion.weights import open_weights
+    from tamperscan.detect.load import find_weights
 
     for model in sorted({rule.model_for(modality) for modality in rule.when.modality or ("CT", "MR")}):
         heads: tuple[str, ...] = ()
         if model != "published":
             try:
-                weights = open_weights(weights_path(model) if model in packaged_weights() else Path(model))
+                weights = find_weights(model)
             except TamperscanError as error:
                 return str(error).removesuffix(".")
             heads = () if weights.card.kind == "published" else heads_in(weights)

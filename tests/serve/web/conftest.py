@@ -29,13 +29,6 @@ def sample_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    made = Home(tmp_path / "home")
-    made.prepare()
-    return made
-
-
-@pytest.fixture
 def start(home: Home) -> Callable[..., AbstractContextManager[Page]]:
     """Give a way to serve the home with settings: ``with start(token=...) as page``."""
     return lambda **settings: running(home, PageSettings(**settings))
