@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -56,3 +57,5 @@ def test_serves_until_told_to_end(tmp_path):
             process.send_signal(signal.SIGTERM)
         assert "notes.txt: is not a DICOM image" in process.stderr.read()
         assert process.wait(20) == 0
+    lines = [json.loads(line) for line in (tmp_path / "home" / "audit.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines if line.get("job") == found[2]][:2] == ["received", "named"]

@@ -66,6 +66,7 @@ def test_a_rule_says_all_that_is_done(rules):
     [
         ("port: 104", "port: 104444", 4, "less than or equal to 65535"),
         ("kind: dicom", "kind: dcm", 4, "kind"),
+        ("ae_title: PACS", "ae_title: PACS, results: [maps]", 4, "'report', 'findings', 'map', 'key-images' or 'pdf'"),
         ("send_to: pacs", "send_to: packs", 10, "'packs' is no destination"),
         ("alarm_rate: 0.01", "alarm_rate: often", 9, "number"),
         ("alarm_rate: 0.01", "alarm-rate: 0.01", 9, "not permitted"),

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("pynetdicom")
 
 import numpy as np
-from pydicom.uid import generate_uid
+from pydicom.uid import ParametricMapStorage, SecondaryCaptureImageStorage, generate_uid
 
 from tamperscan.bench.node_instances import make_image
 from tamperscan.bench.node_process import Archive
@@ -131,6 +131,19 @@ def test_an_object_that_the_receiver_refuses_is_tried_again_and_then_given_up(
             sender.deliver_due(now + 3600 * hour)
     assert states(database) == ["dead"]
     assert "C000" in database.row("SELECT error FROM deliveries")["error"]
+
+
+def test_a_receiver_gets_the_kinds_of_results_that_it_asks_for(home, database, deliveries, rules, archive):
+    job, _ = done_job(home, database, SOPClassUID=ParametricMapStorage)
+    key_image = add_result(home, job, "key_image_01.dcm", SOPClassUID=SecondaryCaptureImageStorage)
+    deliveries.plan()
+    old = rules.destinations["pacs"].model_copy(update={"results": ("report", "key-images")})
+    audit = AuditLog(home.audit_log)
+    with archive:
+        sender = Sender("pacs", old, calling="NODE", home=home, deliveries=deliveries, audit=audit)
+        assert sender.deliver_due(planned_at(database)) == 1
+    assert set(archive.received) == {key_image}
+    assert states(database) == ["done"]
 
 
 def test_sending_twice_is_the_same_object_again(home, database, deliveries, sender, archive):

@@ -112,7 +112,9 @@ def _token(file: Path | None) -> str:
 
 def _queue(home: Home, path: Path) -> str:
     """Queue a scan of this machine where it lies; give its page, nothing where there is no scan."""
+    from tamperscan.serve.audit import AuditLog
     from tamperscan.serve.queue import Queue
+    from tamperscan.serve.web.arriving import NAMED, queue_scan
     from tamperscan.serve.web.probe import probe
 
     contents = probe(path)
@@ -120,15 +122,15 @@ def _queue(home: Home, path: Path) -> str:
         tell_error(f"{path}: {contents.problem}.".replace("..", "."))
         return ""
     queue = Queue(home)
-    job = queue.add(
-        f"path {path.resolve()} {path.stat().st_mtime_ns}",
-        origin="page",
-        model="mr" if contents.modality == "MR" else "ct",
-        source=str(path.resolve()),
-        title=path.resolve().name,
-        modality=contents.modality,
-        study_uid=contents.study_uid,
-        series_uid=contents.series_uid,
+    source = path.resolve()
+    job = queue_scan(
+        queue,
+        AuditLog(home.audit_log),
+        contents,
+        key=f"path {source} {source.stat().st_mtime_ns}",
+        source=source,
+        title=source.name,
+        event=NAMED,
     )
     queue.database.close()
     return f"read/{job.id}"

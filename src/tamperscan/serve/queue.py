@@ -102,6 +102,10 @@ class Queue:
             insert_job(connection, values)
         return self.job(job_id(key))
 
+    def knows(self, key: str) -> bool:
+        """Whether there is a job of a key."""
+        return self.database.row("SELECT 1 FROM jobs WHERE id = ?", (job_id(key),)) is not None
+
     def job(self, id: str) -> Job:
         """Give a job.
 

@@ -133,7 +133,8 @@ class Sender:
         if not objects:
             raise OutputError("There are no DICOM results to send; the report of the job says why.")
         self._deliveries.own(delivery.job, [one.uid for one in objects])
-        missing = [one for one in objects if one.uid not in delivery.accepted]
+        wanted = [one for one in objects if self._destination.wants(one.context[0])]
+        missing = [one for one in wanted if one.uid not in delivery.accepted]
         if isinstance(self._destination, StowDestination):
             outcomes = send_by_stow(self._destination, missing)
         else:

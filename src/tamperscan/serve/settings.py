@@ -7,9 +7,16 @@ import os
 import ssl
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from tamperscan.errors import ServeError
 from tamperscan.serve.dicomweb.access import Access, check_url, in_clear
@@ -179,7 +186,41 @@ class Quiet(Strict):
     at_most: Annotated[float, Field(gt=0)] = 1800.0
 
 
-class DicomDestination(Strict):
+ResultKind = Literal["report", "findings", "map", "key-images", "pdf"]
+"""Structured Report, Segmentation, Parametric Map, Secondary Captures, Encapsulated PDF."""
+
+RESULT_SOP_CLASSES: Final[dict[str, ResultKind]] = {
+    Comprehensive3DSRStorage: "report",
+    SegmentationStorage: "findings",
+    ParametricMapStorage: "map",
+    SecondaryCaptureImageStorage: "key-images",
+    EncapsulatedPDFStorage: "pdf",
+}
+
+
+class Receiver(Strict):
+    """What every receiver of results has.
+
+    Attributes
+    ----------
+    results
+        Which results it gets; an archive that is too old for Parametric Maps would refuse them, again and again.
+    """
+
+    results: Annotated[tuple[ResultKind, ...], Field(min_length=1)] = get_args(ResultKind)
+
+    @field_validator("results", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    def wants(self, sop_class: str) -> bool:
+        """Whether it gets results of a SOP class; what is none of the kinds always goes."""
+        kind = RESULT_SOP_CLASSES.get(sop_class)
+        return kind is None or kind in self.results
+
+
+class DicomDestination(Receiver):
     """A receiver by C-STORE.
 
     Attributes
@@ -222,7 +263,7 @@ class DicomDestination(Strict):
         return client_context(self.trust, self.certificate, self.key)
 
 
-class StowDestination(Strict):
+class StowDestination(Receiver):
     """A receiver by STOW-RS.
 
     Attributes

@@ -15,6 +15,7 @@ from tamperscan.bench.node_instances import make_image, write_series
 from tamperscan.scan.forged import REMARK
 from tamperscan.serve.audit_check import verify
 from tamperscan.serve.deliveries import result_files
+from tamperscan.serve.settings import RESULT_SOP_CLASSES
 
 
 def command(*words):
@@ -56,6 +57,7 @@ def test_results_arrive_in_the_study_of_the_images(node, archive, screened):
         assert archive.headers[uid].StudyInstanceUID == series.study_uid
         assert archive.headers[uid].SeriesInstanceUID != series.series_uid
     assert "SR" in {archive.headers[uid].Modality for uid in sent}
+    assert {archive.headers[uid].SOPClassUID for uid in sent} <= set(RESULT_SOP_CLASSES)
 
 
 def test_everything_is_audited(node, screened):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from fastapi import APIRouter, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from tamperscan.serve.audit import RECEIVED, REFUSED
+from tamperscan.serve.audit import REFUSED
 from tamperscan.serve.queue import Job
+from tamperscan.serve.web.arriving import UPLOADED, queue_scan
 from tamperscan.serve.web.form_files import Received, UploadError
 from tamperscan.serve.web.models import JobFacts, Problem, job_facts
 from tamperscan.serve.web.probe import probe
@@ -17,9 +16,6 @@ from tamperscan.serve.web.serving import Served, Service
 from tamperscan.serve.web.uploads import check_announced, receive
 
 router = APIRouter(prefix="/api/scans", tags=["scans"])
-
-UPLOADED = "uploaded"
-"""Event of the audit trail: a scan came by the page. A line for each of its DICOM images comes before it."""
 
 _BODY = {
     "requestBody": {
@@ -75,17 +71,13 @@ def _queue(service: Service, received: Received) -> Job:
         received.discard()
         service.audit.append(REFUSED, origin="page", reason=contents.problem, bytes=received.size)
         raise HTTPException(422, f"There is no scan in this upload: {contents.problem}.".replace("..", "."))
-    job = service.queue.add(
-        f"upload {received.folder.name}",
-        origin="page",
-        model="mr" if contents.modality == "MR" else "ct",
-        source=str(received.source),
+    return queue_scan(
+        service.queue,
+        service.audit,
+        contents,
+        key=f"upload {received.folder.name}",
+        source=received.source,
         title=received.title,
-        modality=contents.modality,
-        study_uid=contents.study_uid,
-        series_uid=contents.series_uid,
+        event=UPLOADED,
+        size=received.size,
     )
-    known = {"study": job.study_uid, "series": job.series_uid}
-    service.audit.append_all((RECEIVED, {"job": job.id, "origin": "page", **asdict(one)}) for one in contents.arrivals)
-    service.audit.append(UPLOADED, job=job.id, images=contents.images, bytes=received.size, **known)
-    return job
