@@ -11,6 +11,7 @@
       x ForgeError         a forgery for measuring that can't be made
       x BenchError         a measurement that can't start or go on
       x ServeError         a service (node, page) that can't start or go on
+      x ArchiveError       a run over an archive that can't start or go on
 
 Each message names the thing (a file, a folder, an option), what is wrong with it and what to do.
 """
@@ -18,6 +19,12 @@ Each message names the thing (a file, a folder, an option), what is wrong with i
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+from tamperscan.plain_text import printable
+
+LONGEST_PROBLEM: Final = 400
+"""Characters of what is told of a file; its header may hold megabytes."""
 
 
 class TamperscanError(Exception):
@@ -30,6 +37,10 @@ class TamperscanError(Exception):
         except tamperscan.TamperscanError as error:
             print(error)
     """
+
+    def __str__(self) -> str:
+        """Tell it in one line; what a file put into it can't forge a second one, nor drive a terminal."""
+        return printable(super().__str__())
 
 
 class ScanError(TamperscanError):
@@ -47,9 +58,9 @@ class ScanError(TamperscanError):
 
     def __init__(self, path: str | Path, problem: str, advice: str) -> None:
         self.path = str(path)
-        self.problem = problem
-        self.advice = advice
-        super().__init__(f"{self.path}: {problem}. {advice}.")
+        self.problem = printable(problem, LONGEST_PROBLEM)
+        self.advice = printable(advice, LONGEST_PROBLEM)
+        super().__init__(f"{self.path}: {self.problem}. {self.advice}.")
 
     def __reduce__(self) -> tuple[type[ScanError], tuple[str, str, str]]:
         return (type(self), (self.path, self.problem, self.advice))
@@ -81,3 +92,7 @@ class BenchError(TamperscanError):
 
 class ServeError(TamperscanError):
     """A service that can't start or go on: rules with an error, a home in use, a port that is taken."""
+
+
+class ArchiveError(TamperscanError):
+    """A run over an archive that can't start or go on: results of another version, no cluster, nothing to screen."""

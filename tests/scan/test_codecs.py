@@ -7,9 +7,21 @@ import numpy as np
 import pytest
 
 from tamperscan.errors import ScanError
-from tamperscan.scan import codecs, decode_worker, read_scan
+from tamperscan.scan import codecs, decode_worker, limits, read_scan
+from tamperscan.scan.limits import Limits
+from tamperscan.scan.planning import plan_here
 
 from .dicom_maker import dataset, hounsfield, save
+
+
+def read_here(path):
+    """Read in this process, whose decoders a test can get at."""
+
+    def tell(error):
+        raise error
+
+    with plan_here(path, tell) as plan:
+        return plan.build(0, "scan")
 
 
 @pytest.fixture
@@ -34,32 +46,32 @@ def broken_worker(monkeypatch, tmp_path):
 
 
 def test_decoder_that_dies_is_started_again(compressed):
-    read_scan(compressed)
+    read_here(compressed)
     for worker in codecs._workers._all:
         if worker._process is not None:
             worker._process.kill()
             worker._process.wait()
-    assert np.array_equal(read_scan(compressed).voxels, hounsfield(1))
+    assert np.array_equal(read_here(compressed).voxels, hounsfield(1))
 
 
 @pytest.mark.parametrize("program", ["import os; os._exit(6)", "input()", "print('{')"])
 def test_decoder_that_dies_at_work_is_an_error(compressed, broken_worker, program):
     broken_worker(program)
     with pytest.raises(ScanError, match="made the decoder fail"):
-        read_scan(compressed)
+        read_here(compressed)
 
 
 def test_many_threads_share_the_decoders(compressed):
     with ThreadPoolExecutor(8) as pool:
-        digests = {scan.sha256 for scan in pool.map(read_scan, [compressed] * 24)}
+        digests = {scan.sha256 for scan in pool.map(read_here, [compressed] * 24)}
     assert len(digests) == 1
 
 
 def test_decoder_that_hangs_is_stopped(compressed, broken_worker, monkeypatch):
-    monkeypatch.setattr(codecs, "SECONDS_A_FRAME", 0.3)
+    monkeypatch.setattr(limits, "_here", [Limits(seconds_a_frame=0.3)])
     broken_worker("import time; time.sleep(60)")
     with pytest.raises(ScanError, match="made the decoder fail"):
-        read_scan(compressed)
+        read_here(compressed)
 
 
 def test_worker_answers_with_pixels_or_a_reason():

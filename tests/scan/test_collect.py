@@ -7,7 +7,7 @@ import pytest
 from pydicom.fileset import FileSet
 
 from tamperscan.errors import ScanError
-from tamperscan.scan import collect, read_scan, read_scans
+from tamperscan.scan import Limits, collect, read_scan, read_scans
 
 from .dicom_maker import hounsfield, write_series, write_slice
 
@@ -55,10 +55,10 @@ def test_zip_bomb_is_refused(tmp_path):
         read_scan(path)
 
 
-def test_zip_with_too_many_members(tmp_path, monkeypatch):
-    monkeypatch.setattr(collect, "MAX_MEMBERS", 3)
-    with pytest.raises(ScanError, match="over the limit"):
-        read_scan(zipped(tmp_path / "a.zip", {str(number): b"" for number in range(4)}))
+def test_zip_with_too_many_members(tmp_path):
+    path = zipped(tmp_path / "a.zip", {str(number): b"" for number in range(4)})
+    with pytest.raises(ScanError, match=r"over the limit \(3 files"):
+        read_scan(path, limits=Limits(zip_entries=3))
 
 
 def test_zip_in_a_folder(tmp_path):

@@ -5,7 +5,7 @@ from pydicom import dcmread
 from pydicom.uid import JPEG2000, JPEGLSLossless, generate_uid
 
 from tamperscan.errors import OutputError
-from tamperscan.scan.sources import FileSource
+from tamperscan.scan.places import Place
 from tamperscan.serve.audit import CONFLICT, DIGESTED, RECEIVED, SENT, AuditLog
 from tamperscan.serve.compare import State, StudyDigests
 from tamperscan.serve.pixel_digest import decoded_digest, stored_digest
@@ -43,7 +43,7 @@ def log(tmp_path):
 
 
 def compared(log, paths, **more):
-    return {one.instance: one for one in StudyDigests(log, STUDY).compare(map(FileSource, paths), **more)}
+    return {one.instance: one for one in StudyDigests(log, STUDY).compare([Place(str(path)) for path in paths], **more)}
 
 
 def states(log, paths):

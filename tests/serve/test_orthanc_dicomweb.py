@@ -13,7 +13,7 @@ from pydicom.uid import JPEGLSLossless
 
 from tamperscan.errors import ServeError
 from tamperscan.scan import read_scan
-from tamperscan.scan.sources import FileSource
+from tamperscan.scan.places import Place
 from tamperscan.serve import audit_check
 from tamperscan.serve.audit_check import read_lines
 from tamperscan.serve.compare import State, StudyDigests
@@ -197,7 +197,7 @@ def test_a_study_that_the_archive_lost_is_missing_as_a_whole(home, tmp_path):
 
 
 def test_a_folder_can_be_compared_too(home, slices):
-    results = StudyDigests(home.audit_log, STUDY).compare(map(FileSource, slices))
+    results = StudyDigests(home.audit_log, STUDY).compare(Place(str(path)) for path in slices)
     assert {one.state for one in results} == {State.UNCHANGED}
 
 

@@ -142,3 +142,24 @@ def test_the_example_of_the_documentation_is_valid():
 )
 def test_a_peer_is_known_by_title_and_address(peer, title, address, allowed):
     assert Peer(**peer).allows(title, address) is allowed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rules: [{name: a\0b}]",
+        "a: &a [x, x]\n"
+        + "".join(
+            f"{new}: &{new} [{', '.join(['*' + old] * 20)}]\n" for old, new in zip("abcde", "bcdef", strict=True)
+        ),
+        "a: &a [*a]",
+        "[" * 5000,
+    ],
+    ids=["control character", "billions of values", "itself", "too deep"],
+)
+def test_hostile_yaml_is_refused_in_one_line(tmp_path, text):
+    path = tmp_path / "rules.yaml"
+    path.write_text(text)
+    with pytest.raises(ServeError) as caught:
+        read_rules(path)
+    assert str(caught.value).isprintable()

@@ -68,3 +68,14 @@ def test_any_bytes_are_kept_or_refused(store, content, syntax):
     for damaged in (content, encoded(syntax)[:20] + content):
         refusal = store.take(arrival(damaged, syntax=syntax))
         assert refusal is None or refusal.status == DOES_NOT_MATCH
+
+
+def test_uids_are_looked_for_where_they_stand_and_no_further(home, store, monkeypatch):
+    flood = b"\x08\0\1\0LO\0\0" * 40_000
+    looked_at = []
+    monkeypatch.setattr(
+        "tamperscan.serve.store.read_dataset", lambda content, *_, **__: looked_at.append(content.read())
+    )
+    store._settings = store._settings.model_copy(update={"largest_gib": 1.0})
+    store.take(arrival(flood + encoded()))
+    assert [len(content) for content in looked_at] == [2**16]

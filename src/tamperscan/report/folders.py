@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
 from tamperscan.report.write import DOCUMENT
+from tamperscan.safe_json import parse_json
 from tamperscan.scan.volume import Scan
 
 _LONGEST_NAME = 100
@@ -62,7 +62,7 @@ def safe_name(name: str) -> str:
 def _belongs_to(folder: Path, scan: Scan) -> bool:
     """Whether a folder is free, or holds an earlier report on the same scan."""
     try:
-        document = json.loads((folder / DOCUMENT).read_bytes())
+        document = parse_json((folder / DOCUMENT).read_bytes())
         return bool(document["scan"]["pixel_sha256"] == scan.sha256)
     except (OSError, ValueError, KeyError, TypeError):
         return True

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tamperscan.detect.residual import NoiseResidual
 from tamperscan.detect.results import Screening
 from tamperscan.diffusion.weights import Weights
-from tamperscan.report.files import make_folder, new_file
+from tamperscan.files import make_folder, new_file
 from tamperscan.report.nifti_grid import Grid, grid_of, plain_grid
 from tamperscan.report.nifti_grid import ras_affine as ras_affine
 from tamperscan.report.places import finding_masks

@@ -33,6 +33,7 @@ METADATA_KEYS = (
     "SoftwareVersions",
     "StationName",
     "BodyPartExamined",
+    "StudyDate",
     "ConvolutionKernel",
     "KVP",
     "SliceThickness",

@@ -11,8 +11,7 @@ import numpy as np
 
 from tamperscan.detect.results import Screening
 from tamperscan.errors import OutputError
-from tamperscan.report.files import make_folder as make_folder  # others take it from here
-from tamperscan.report.files import write_file as write_file
+from tamperscan.files import make_folder, write_file
 from tamperscan.report.schema import FileNames, ScreeningDocument, screening_document
 
 if TYPE_CHECKING:  # loaded only where they are asked for

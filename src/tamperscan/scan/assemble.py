@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.errors import ScanError
+from tamperscan.scan import watch
 from tamperscan.scan.checks import check_size
 from tamperscan.scan.codecs import DECODERS
 from tamperscan.scan.frames import Frame
@@ -55,9 +56,11 @@ def build_scan(volume: Volume, name: str, report: Callable[[ScanError], None]) -
     """
     frames = volume.frames
     check_size(frames[0].source.label, len(frames), frames[0].rows, frames[0].columns)
+    watch.idle()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         voxels, outcomes = _decode(frames)
+    watch.reading(frames[0].source.label, watch.PIXELS)
     kept, notes = _readable(frames, outcomes, report)
     voxels = voxels if len(kept) == len(frames) else voxels[kept]
     good = [frames[slot] for slot in kept]
@@ -99,6 +102,8 @@ def _decode_file(slots: _Slots, voxels: NDArray[np.float32]) -> _Outcome:
             voxels[slot] = plane
     except ScanError as error:
         return {}, {}, error
+    finally:
+        watch.idle()
     return decoder.notes, decoder.metadata, None
 
 

@@ -9,6 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
+from tamperscan.plain_text import in_words
+
 LARGEST: Final = 1e12
 """A number from here on is damage, and counts as absent, as infinity and NaN do."""
 
@@ -42,12 +44,12 @@ class Attributes:
         return None
 
     def text(self, keyword: str) -> str:
-        """Give the value as text without blanks at its ends; several values are joined by a backslash."""
+        """Give the value as text that can be printed; several values are joined by a backslash."""
         found = self.value(keyword)
-        if found is None:
+        if found is None or isinstance(found, Sequence):
             return ""
         parts = found if isinstance(found, list | tuple) or _is_multi(found) else [found]
-        return "\\".join(str(part).strip().replace("\0", "") for part in parts)
+        return "\\".join(in_words(str(part).replace("\0", "")).strip() for part in parts)
 
     def number(self, keyword: str) -> float | None:
         """Give the value, or the first of several, as a finite number."""

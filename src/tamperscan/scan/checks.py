@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.errors import ScanError
-
-MAX_VOXELS: Final = 2**31
-"""Largest volume that is read: 8 GiB as float32."""
+from tamperscan.scan.limits import limits
 
 MIN_SIDE: Final = 16
 """Fewest rows or columns that a slice may have."""
@@ -23,7 +21,7 @@ def check_size(label: str, slices: int, rows: int, columns: int) -> None:
     Raises
     ------
     ScanError
-        If a slice has fewer than 16 rows or columns, or the volume more than 2**31 voxels.
+        If a slice has fewer than 16 rows or columns, or the volume more voxels than `Limits.voxels`.
     """
     check_count(label, (slices, rows, columns))
     if min(rows, columns) < MIN_SIDE or slices < 1:
@@ -32,15 +30,16 @@ def check_size(label: str, slices: int, rows: int, columns: int) -> None:
 
 
 def check_count(label: str, shape: tuple[int, ...]) -> None:
-    """Refuse a volume of more than 2**31 voxels, before anything is allocated.
+    """Refuse a volume of more voxels than `Limits.voxels`, before anything is allocated.
 
     Raises
     ------
     ScanError
         Naming the sides of the volume.
     """
-    if math.prod(shape) > MAX_VOXELS:
-        problem = f"claims {' x '.join(map(str, shape))} voxels, more than the limit of {MAX_VOXELS}"
+    most = limits().voxels
+    if math.prod(shape) > most:
+        problem = f"claims {' x '.join(map(str, shape))} voxels, more than the limit of {most}"
         raise ScanError(label, problem, "Split it into smaller volumes, or check whether its header is damaged")
 
 

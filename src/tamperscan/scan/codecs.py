@@ -21,10 +21,7 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID, RLELossless
 
 from tamperscan.scan import decode_worker
-
-SECONDS_A_FRAME: Final = 120.0
-"""A decoder that takes longer than this is stopped."""
-
+from tamperscan.scan.limits import limits
 
 DECODERS: Final = min(4, os.cpu_count() or 1)
 """Frames decoded at once, each in a process of its own."""
@@ -45,7 +42,7 @@ class _Worker:
         """Decode one frame as `decode_worker.decode` does; raises DecodingError if the decoder fails."""
         head = {"syntax": syntax, "facts": facts, "size": len(frame)}
         process = self._running()
-        watch = threading.Timer(SECONDS_A_FRAME, process.kill)
+        watch = threading.Timer(limits().seconds_a_frame, process.kill)
         watch.start()
         try:
             return _ask(process, json.dumps(head).encode() + b"\n" + frame)

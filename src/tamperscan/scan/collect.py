@@ -12,20 +12,16 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from tamperscan.errors import ScanError
+from tamperscan.scan import watch
 from tamperscan.scan.attributes import Attributes
 from tamperscan.scan.dicom import read_dataset
+from tamperscan.scan.limits import limits
 from tamperscan.scan.sources import FileSource, Source, ZipSource, unreadable
 
 Report = Callable[[ScanError], None]
 
-MAX_MEMBERS: Final = 100_000
-"""Most members of a zip."""
-
-MAX_UNPACKED: Final = 2**35
-"""Most bytes that all members of a zip may unpack to (32 GiB)."""
-
-MAX_RATIO: Final = 200
-"""Greatest ratio of unpacked to packed bytes, once a zip unpacks to more than 256 MiB."""
+SMALL_ZIP: Final = 2**28
+"""What unpacks to fewer bytes may be packed as tightly as it likes."""
 
 LONGEST_NAME: Final = 128
 """A DICOMDIR's names have at most 8 characters (PS3.10 8.2); some writers take more."""
@@ -121,10 +117,10 @@ def _expand(file: Path, opened: ExitStack, report: Report) -> list[Source]:
     """Give the file itself, or what it contains or lists."""
     source = FileSource(file)
     start = _start(source)
+    if start[128:132] == b"DICM":
+        return _listed(file, report) if b"1.2.840.10008.1.3.10" in start else [source]
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return _zip_members(file, opened, report)
-    if start[128:132] == b"DICM" and b"1.2.840.10008.1.3.10" in start:
-        return _listed(file, report)
     return [source]
 
 
@@ -141,14 +137,20 @@ def _is_dicom(source: Source) -> bool:
 
 
 def _zip_members(file: Path, opened: ExitStack, report: Report) -> list[Source]:
+    watch.reading(str(file), watch.HEADERS)
     try:
         archive = opened.enter_context(zipfile.ZipFile(file))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ScanError(file, f"is a damaged zip ({error})", "Make the zip again") from error
-    members = [member for member in archive.infolist() if not member.is_dir() and _is_wanted(member)]
+    members = [member for member in archive.infolist() if _is_file(member) and _is_wanted(member)]
     _check_archive(file, archive.infolist())
     sources = [ZipSource(archive, str(file), member) for member in sorted(members, key=lambda one: one.filename)]
     return [source for source in sources if _is_scan_member(source, report)]
+
+
+def _is_file(member: zipfile.ZipInfo) -> bool:
+    """Whether a member is no folder; `zipfile.ZipInfo.is_dir` fails where it has no name."""
+    return bool(member.filename) and not member.filename.endswith("/")
 
 
 def _is_wanted(member: zipfile.ZipInfo) -> bool:
@@ -174,9 +176,13 @@ def _check_archive(file: Path, members: list[zipfile.ZipInfo]) -> None:
     """Refuse archives made to fill memory."""
     unpacked = sum(member.file_size for member in members)
     packed = max(1, sum(member.compress_size for member in members))
-    bomb = unpacked > 2**28 and unpacked / packed > MAX_RATIO
-    if len(members) > MAX_MEMBERS or unpacked > MAX_UNPACKED or bomb:
-        problem = f"unpacks to {len(members)} files of {unpacked} bytes in all, which is over the limit"
+    most = limits()
+    bomb = unpacked > SMALL_ZIP and unpacked / packed > most.zip_ratio
+    if len(members) > most.zip_entries or unpacked > most.zip_bytes or bomb:
+        problem = (
+            f"unpacks to {len(members)} files of {unpacked} bytes in all, which is over the limit "
+            f"({most.zip_entries} files, {most.zip_bytes} bytes, {most.zip_ratio} times its own size)"
+        )
         raise ScanError(file, problem, "Unpack it yourself, if you trust it, and give the folder")
 
 
@@ -207,7 +213,7 @@ def _resolve(folder: Path, names: list[str]) -> Path | None:
     """Find a listed file below ``folder``, whatever the case of its name; None if there is none."""
     here = folder
     for name in names:
-        if name in ("", ".", "..") or not name.isprintable() or len(name) > LONGEST_NAME or set(name) & set("/\\"):
+        if not _is_plain(name):
             return None
         here = _entry(here, name) or here / name
     return here if here.is_file() else None

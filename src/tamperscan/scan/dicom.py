@@ -13,18 +13,18 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from tamperscan.errors import ScanError
+from tamperscan.scan import watch
 from tamperscan.scan.attributes import Attributes
 from tamperscan.scan.checks import check_size
+from tamperscan.scan.elements import check_elements, too_deep
 from tamperscan.scan.frames import Frame, Vector
+from tamperscan.scan.limits import limits, too_large
 from tamperscan.scan.sources import Source, unreadable
 
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
-MAX_INFLATED: Final = 2**33
-"""Largest deflated data set, in bytes, that is unpacked."""
-
-MAX_FRAMES: Final = 2**18
-"""Most frames that one file may have."""
+SMALLEST_FRAME: Final = 16
+"""Bytes that a frame takes at least, however it is compressed: one item with its head and a few bytes."""
 
 SMALLEST_MM: Final = 1e-4
 """Spacings below this are damage, and count as absent."""
@@ -112,8 +112,9 @@ def read_dataset(source: Source, *, pixels: bool) -> Dataset:
     Raises
     ------
     ScanError
-        If it is no DICOM file, or it can't be parsed.
+        If it is no DICOM file, it can't be parsed, or a value or the nesting of its header is over the limits.
     """
+    watch.reading(source.label, watch.PIXELS if pixels else watch.HEADERS)
     try:
         with source.open() as stream:
             _check_inflated(source.label, stream)
@@ -124,12 +125,15 @@ def read_dataset(source: Source, *, pixels: bool) -> Dataset:
                 specific_tags=None if pixels else list(_KEYWORDS),
             )
             _ = len(dataset)
+        check_elements(source.label, dataset)
     except ScanError:
         raise
     except OSError as error:
         raise unreadable(source.label, error) from error
     except MemoryError as error:
-        raise ScanError(source.label, "is too large for this machine's memory", "Use a larger machine") from error
+        raise too_large(source.label) from error
+    except RecursionError as error:
+        raise too_deep(source.label) from error
     except Exception as error:  # pydicom raises whatever the bytes provoke
         raise ScanError(source.label, "is not a DICOM file that can be parsed", _NOT_DICOM_ADVICE) from error
     return dataset
@@ -163,9 +167,19 @@ def _frames(source: Source, dataset: Dataset) -> list[Frame]:
     root = Attributes(dataset)
     modality = _modality(source.label, root)
     rows, columns, count = _size(source.label, root)
+    _check_room(source, dataset, count)
     return [
         _frame(source, Attributes(dataset, index), index, count, (modality, rows, columns)) for index in range(count)
     ]
+
+
+def _check_room(source: Source, dataset: Dataset, count: int) -> None:
+    """Refuse more frames than the file has room for: looking at each takes its time."""
+    meta = getattr(dataset, "file_meta", None)
+    deflated = meta is not None and meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+    if count > 1 and not deflated and count * SMALLEST_FRAME > source.size:
+        problem = f"has a damaged header: {count} frames in a file of {source.size} bytes"
+        raise ScanError(source.label, problem, "Export it again from the archive")
 
 
 def _modality(label: str, root: Attributes) -> str:
@@ -187,7 +201,7 @@ def _size(label: str, root: Attributes) -> tuple[int, int, int]:
     rows, columns = (int(root.number(keyword) or 0) for keyword in ("Rows", "Columns"))
     frames = root.number("NumberOfFrames")
     count = 1 if frames is None else int(frames)
-    if rows < 1 or columns < 1 or not 1 <= count <= MAX_FRAMES:
+    if rows < 1 or columns < 1 or not 1 <= count <= limits().frames:
         problem = f"has a damaged header: {rows} rows, {columns} columns, {count} frames"
         raise ScanError(label, problem, "Export it again from the archive")
     check_size(label, count, rows, columns)
@@ -282,7 +296,7 @@ def _count_inflated(label: str, stream: BinaryIO) -> None:
     unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while block := unpacker.unconsumed_tail or stream.read(2**16):
         total += len(unpacker.decompress(block, 2**24))
-        if total > MAX_INFLATED:
-            raise ScanError(label, f"unpacks to more than {MAX_INFLATED} bytes", "Check where this file is from")
+        if total > limits().inflated:
+            raise ScanError(label, f"unpacks to more than {limits().inflated} bytes", "Check where this file is from")
         if unpacker.eof:
             return

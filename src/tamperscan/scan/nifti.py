@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.errors import ScanError
+from tamperscan.scan import watch
 from tamperscan.scan.assemble import value_notes
 from tamperscan.scan.checks import check_count, check_finite, check_size
 from tamperscan.scan.forged import NOTE, says_forged
@@ -32,6 +33,8 @@ SLICE_AXIS_RATIO: Final = 1.2
 _HEADER_BYTES: Final = 540
 _LABEL_INTENT: Final = 1002
 _LPS_OF_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
+_UNITS: Final = {0: "unknown", 1: "meter", 2: "mm", 3: "micron"}
+"""Of lengths, by the lowest three bits of xyzt_units (nifti1.h)."""
 _PLANES: Final = {0: ("R", "I", "P"), 1: ("P", "I", "L"), 2: ("S", "P", "L")}
 """Where (slice, row, column) indices grow for a slice axis along x (sagittal), y (coronal) and z (axial)."""
 
@@ -75,6 +78,7 @@ def read_nifti(source: Source, name: str) -> Scan:
         If the file is damaged, has more than one volume, or holds colours, labels, complex values, NaN or
         infinity.
     """
+    watch.reading(source.label, watch.PIXELS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _load(source)
@@ -187,7 +191,8 @@ def _kind_name(kind: np.dtype[Any]) -> str:
 
 def _check_affine(label: str, affine: NDArray[np.float64]) -> None:
     """Refuse an orientation that is no orientation."""
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    whole = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) >= 1e-9
+    if not whole or np.isnan(_nibabel().orientations.io_orientation(affine)).any():
         raise ScanError(label, "has a damaged header: its orientation matrix is singular", _ADVICE)
 
 
@@ -197,8 +202,9 @@ def _header_notes(image: Any) -> list[str]:
     notes = []
     if not int(header["qform_code"]) and not int(header["sform_code"]):
         notes.append("The NIfTI header has no orientation; the order of its axes was taken as it is.")
-    if header.get_xyzt_units()[0] not in ("mm", "unknown"):
-        notes.append(f"The NIfTI header states its lengths in {header.get_xyzt_units()[0]}; mm was assumed.")
+    unit = _UNITS.get(int(header["xyzt_units"]) % 8, "a unit that there is not")
+    if unit not in ("mm", "unknown"):
+        notes.append(f"The NIfTI header states its lengths in {unit}; mm was assumed.")
     if says_forged(bytes(header["descrip"].item()).decode("latin-1")):
         notes.append(NOTE)
     return notes

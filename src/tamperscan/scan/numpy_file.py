@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.errors import ScanError
+from tamperscan.scan import watch
 from tamperscan.scan.assemble import value_notes
 from tamperscan.scan.checks import check_count, check_finite, check_size
 from tamperscan.scan.sources import Source, unreadable
@@ -48,6 +49,7 @@ def read_numpy(source: Source, name: str) -> Scan:
         If the file is damaged, is no array of two or three axes, or holds objects, complex values, NaN or
         infinity.
     """
+    watch.reading(source.label, watch.PIXELS)
     stored = _load(source)
     voxels = np.ascontiguousarray(stored.reshape((1, *stored.shape)[-3:]), np.float32)
     check_size(source.label, *voxels.shape)

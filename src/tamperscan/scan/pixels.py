@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_modality_lut
 
 from tamperscan.errors import ScanError
+from tamperscan.scan import watch
 from tamperscan.scan.attributes import Attributes
 from tamperscan.scan.codecs import stored_values
 from tamperscan.scan.dicom import read_dataset
+from tamperscan.scan.limits import too_large
 from tamperscan.scan.sources import Source
 from tamperscan.scan.stored import complete_file_meta, file_notes, inverted, masked, padding_mask
 
@@ -51,6 +53,7 @@ _METADATA: Final = (
     "StudyInstanceUID",
     "SeriesDescription",
     "BodyPartExamined",
+    "StudyDate",
     "FrameOfReferenceUID",
 )
 
@@ -117,13 +120,14 @@ class FileDecoder:
         """
         stored: Iterator[NDArray[Any]] | None = None
         for index in indices:
+            watch.reading(self._label, watch.PIXELS)
             try:
                 stored = stored or stored_values(self._dataset, indices)
                 plane = next(stored)
             except StopIteration:
                 raise self._damaged("too few frames") from None
             except MemoryError as error:
-                raise ScanError(self._label, "is too large for memory", "Use a larger machine") from error
+                raise too_large(self._label) from error
             except Exception as error:  # pydicom and its plugins raise whatever the bytes provoke
                 raise self._damaged(_one_line(error)) from error
             yield self._intensities(plane, Attributes(self._dataset, index))
@@ -166,7 +170,10 @@ class FileDecoder:
         if self._modality == "CT":
             self._check_hounsfield(facts, slope, intercept)
         if facts.value("ModalityLUTSequence"):
-            return np.asarray(apply_modality_lut(stored, self._dataset), np.float32)
+            try:
+                return np.asarray(apply_modality_lut(stored, self._dataset), np.float32)
+            except Exception as error:  # pydicom raises whatever a table that is none provokes
+                raise self._damaged(f"a modality look-up table that makes no sense: {_one_line(error)}") from error
         values = stored.astype(np.float32)
         if slope not in (None, 0.0, 1.0):
             values *= np.float32(slope)

@@ -1,45 +1,56 @@
-"""Reading scans: the functions that the rest of the package, and its users, call."""
+"""Reading scans: the functions that the rest of the package, and its users, call.
+
+What is in a file is parsed and decoded in a process of its own, within `Limits`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tamperscan.errors import ScanError
-from tamperscan.scan import nifti, numpy_file
-from tamperscan.scan.assemble import build_scan, frame_digest
-from tamperscan.scan.collect import collect
-from tamperscan.scan.dicom import read_frames
-from tamperscan.scan.frames import Frame
+from tamperscan.plain_text import printable
+from tamperscan.scan import isolated
+from tamperscan.scan.limits import DEFAULT, Limits
 from tamperscan.scan.names import Namer, safe_name
-from tamperscan.scan.series import Volume, plan_volumes
-from tamperscan.scan.sources import FileSource, Source
+from tamperscan.scan.places import Found, Place, Report
 from tamperscan.scan.volume import Scan
-
-Report = Callable[[ScanError], None]
 
 _ADVICE: Final = "Give a DICOM, NIfTI or NumPy file of CT or MR, a zip, or a folder of them"
 
 
 @dataclass(frozen=True)
-class _Planned:
-    """A volume that was found and not decoded yet."""
+class PlannedScan:
+    """A scan that was found by its headers and not decoded yet.
 
-    hint: str
-    build: Callable[[str], Scan]
+    Attributes
+    ----------
+    name
+        As the scan will be named.
+    sources
+        Where the files are that it is made of, each once.
+    read
+        Decodes it; None where that fails, after telling why.
+    """
+
+    name: str
+    sources: tuple[Place, ...]
+    read: Callable[[], Scan | None]
 
 
-def read_scan(path: str | Path) -> Scan:
+def read_scan(path: str | Path, *, limits: Limits = DEFAULT) -> Scan:
     """Read the one volume of a file, folder, zip or DICOMDIR.
 
     Parameters
     ----------
     path
         A DICOM, NIfTI or NumPy file, a zip or DICOMDIR, or a folder, searched with all folders below it.
+    limits
+        What reading may take.
 
     Returns
     -------
@@ -52,17 +63,16 @@ def read_scan(path: str | Path) -> Scan:
         If there is no scan, more than one, or it can't be read.
     """
     errors: list[ScanError] = []
-    with ExitStack() as opened:
-        planned = _plan(Path(path), opened, errors.append)
-        if len(planned) > 1:
-            raise _several(path, planned)
-        scans = [_try(one, safe_name(one.hint), errors.append) for one in planned]
-    if not scans or scans[0] is None:
+    with isolated.plan(Path(path), errors.append, limits) as plan:
+        if len(plan.found) > 1:
+            raise _several(path, plan.found)
+        scan = plan.build(0, safe_name(plan.found[0].hint)) if plan.found else None
+    if scan is None:
         raise _nothing(path, errors)
-    return replace(scans[0], warnings=tuple(dict.fromkeys((*scans[0].warnings, *_told(errors)))))
+    return replace(scan, warnings=tuple(dict.fromkeys((*scan.warnings, *_told(errors)))))
 
 
-def read_scans(path: str | Path, *, on_error: Report | None = None) -> list[Scan]:
+def read_scans(path: str | Path, *, on_error: Report | None = None, limits: Limits = DEFAULT) -> list[Scan]:
     """Read every volume under a path.
 
     Parameters
@@ -71,6 +81,8 @@ def read_scans(path: str | Path, *, on_error: Report | None = None) -> list[Scan
         A DICOM, NIfTI or NumPy file, a zip or DICOMDIR, or a folder, searched with all folders below it.
     on_error
         Is called with a ScanError for everything that can't be read; the others are read all the same.
+    limits
+        What reading may take.
 
     Returns
     -------
@@ -82,17 +94,17 @@ def read_scans(path: str | Path, *, on_error: Report | None = None) -> list[Scan
     ScanError
         If nothing at all could be read; it says why.
     """
-    return list(iter_scans(path, on_error=on_error))
+    return list(iter_scans(path, on_error=on_error, limits=limits))
 
 
-def iter_scans(path: str | Path, *, on_error: Report | None = None) -> Iterator[Scan]:
+def iter_scans(path: str | Path, *, on_error: Report | None = None, limits: Limits = DEFAULT) -> Iterator[Scan]:
     """Read every volume under a path, one at a time, so that only one is in memory.
 
     All headers are read before the first scan is given; pixels are decoded only as each scan is asked for.
 
     Parameters
     ----------
-    path, on_error
+    path, on_error, limits
         As for `read_scans`.
 
     Yields
@@ -105,87 +117,56 @@ def iter_scans(path: str | Path, *, on_error: Report | None = None) -> Iterator[
     ScanError
         At the end, if nothing at all could be read; it says why.
     """
+    for planned in plan_scans(path, on_error=on_error, limits=limits):
+        scan = planned.read()
+        if scan is not None:
+            yield scan
+        del scan  # or it would stay in memory while the next one is read
+
+
+def plan_scans(path: str | Path, *, on_error: Report | None = None, limits: Limits = DEFAULT) -> Iterator[PlannedScan]:
+    """Find every volume under a path by the headers, and leave it to the caller which ones are decoded.
+
+    Parameters
+    ----------
+    path, on_error, limits
+        As for `read_scans`.
+
+    Yields
+    ------
+    PlannedScan
+        No two have the same name. They can be read until the next one is asked for.
+
+    Raises
+    ------
+    ScanError
+        At the end, if there was nothing, or nothing of it could be read; it says why.
+    """
     errors: list[ScanError] = []
+    failed: set[str] = set()
 
     def report(error: ScanError) -> None:
         errors.append(error)
         if on_error is not None:
             on_error(error)
 
-    given = 0
-    with ExitStack() as opened:
+    with isolated.plan(Path(path), report, limits) as plan:
+
+        def read(number: int, name: str) -> Scan | None:
+            scan = plan.build(number, name)
+            if scan is None:
+                failed.add(name)
+            return scan
+
         namer = Namer()
-        for planned in _plan(Path(path), opened, report):
-            scan = _try(planned, namer.name(planned.hint), report)
-            if scan is not None:
-                given += 1
-                yield scan
-            del scan  # or it would stay in memory while the next one is read
-    if not given:
+        for number, found in enumerate(plan.found):
+            name = namer.name(found.hint)
+            yield PlannedScan(name, found.places, partial(read, number, name))
+    if len(failed) == len(plan.found):
         raise _nothing(path, errors)
 
 
-def _try(planned: _Planned, name: str, report: Report) -> Scan | None:
-    try:
-        return planned.build(name)
-    except ScanError as error:
-        report(error)
-    except MemoryError:
-        report(ScanError(name, "is too large for this machine's memory", "Use a larger machine"))
-    except Exception as error:  # one odd file must not end a run over many
-        problem = f"can't be read, for a reason that was not foreseen ({type(error).__name__}: {error})"
-        report(ScanError(name, problem, "Please report this, with the file if you may"))
-    return None
-
-
-def _plan(path: Path, opened: ExitStack, report: Report) -> list[_Planned]:
-    """Find the volumes under ``path`` by the headers alone, and choose what to name them after."""
-    frames: list[Frame] = []
-    others: list[tuple[Source, Callable[[str], Scan]]] = []
-    for source in collect(path, opened, report):
-        try:
-            if (reader := _volume_reader(source)) is not None:
-                others.append((source, reader))
-            else:
-                frames += read_frames(source)
-        except ScanError as error:
-            report(error)
-    volumes = plan_volumes(frames, frame_digest, report)
-    alone = len(volumes) + len(others) == 1
-    hints = [FileSource(path.resolve()).stem] if alone else _hints(volumes)
-    dicom = [
-        _Planned(hint, lambda name, volume=volume: build_scan(volume, name, report))  # type: ignore[misc]
-        for hint, volume in zip(hints, volumes, strict=False)
-    ]
-    return [*dicom, *(_Planned(source.stem, reader) for source, reader in others)]
-
-
-def _volume_reader(source: Source) -> Callable[[str], Scan] | None:
-    """How to read a file that is a volume by itself; None for DICOM."""
-    if nifti.is_nifti(source):
-        return lambda name: nifti.read_nifti(source, name)
-    if numpy_file.is_numpy(source):
-        return lambda name: numpy_file.read_numpy(source, name)
-    return None
-
-
-def _hints(volumes: list[Volume]) -> list[str]:
-    """Choose what to name volumes after: their folder if it is theirs alone, else the file or the series."""
-    folders = Counter(volume.frames[0].source.folder for volume in volumes)
-    return [_hint(volume, folders[volume.frames[0].source.folder]) for volume in volumes]
-
-
-def _hint(volume: Volume, neighbours: int) -> str:
-    first = volume.frames[0]
-    folder = Path(first.source.folder).name
-    if neighbours == 1 and folder:
-        return folder
-    if len(volume.frames) == 1 and first.count == 1:
-        return first.source.stem
-    return f"{folder}_{first.description}" if folder else first.description
-
-
-def _several(path: str | Path, planned: list[_Planned]) -> ScanError:
+def _several(path: str | Path, planned: Sequence[Found]) -> ScanError:
     namer = Namer()
     names = [namer.name(one.hint) for one in planned]
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -209,6 +190,6 @@ def _told(errors: list[ScanError]) -> list[str]:
     for error in errors:
         by_problem.setdefault(error.problem, []).append(error.path)
     return [
-        f"{len(paths)} file(s) left out: {problem} (first: {Path(paths[0]).name})."
+        f"{len(paths)} file(s) left out: {problem} (first: {printable(Path(paths[0]).name)})."
         for problem, paths in by_problem.items()
     ]

@@ -13,10 +13,14 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from tamperscan.scan.attributes import Attributes
 from tamperscan.scan.codecs import is_irreversible
 from tamperscan.scan.forged import NOTE, is_forged
+from tamperscan.scan.preamble import other_kind
 from tamperscan.scan.volume import LOSSY
 
 SIGNED: Final = "Carries a DICOM digital signature, which was not verified here; `tamperscan audit signatures` does."
 """What the reader says of a signed file."""
+
+POLYGLOT: Final = "A file of it is"
+"""How the warning begins that a file is a program or another document too."""
 
 _LOSSY_SYNTAXES: Final = {
     "1.2.840.10008.1.2.4.50": "JPEG Baseline",
@@ -100,6 +104,8 @@ def file_notes(dataset: Dataset) -> Iterator[str]:
         yield "A derived image (ImageType), not as the scanner first made it."
     if "SECONDARY" in (part.strip() for part in image_type):
         yield "A secondary image (ImageType), not as the scanner first made it."
+    if kind := other_kind(getattr(dataset, "preamble", None) or b""):
+        yield f"{POLYGLOT} {kind} as well as a DICOM image (its preamble); don't open it with anything else."
     if "DigitalSignaturesSequence" in dataset:
         yield SIGNED
     if is_forged(dataset):

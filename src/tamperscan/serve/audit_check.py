@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from tamperscan.errors import OutputError
+from tamperscan.safe_json import parse_json
 from tamperscan.serve.audit import BROKEN, FIRST, LONGEST_LINE, Head, head_path, line_sha256, read_head
 
 MOST_PROBLEMS: Final = 100
@@ -125,11 +125,11 @@ def read_anchors(path: str | Path) -> list[Head]:
 
 def _anchor(path: str | Path, number: int, line: str) -> Head:
     try:
-        found = json.loads(line)
+        found = parse_json(line)
         head = Head(int(found["lines"]), str(found["head"]).lower())
         if head.number < 0 or not re.fullmatch("[0-9a-f]{64}", head.sha256):
             raise ValueError
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         advice = "Give the lines as tamperscan audit anchor printed them"
         raise OutputError(f"{path}, line {number}: is no anchor. {advice}.") from error
     return head
@@ -156,8 +156,8 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        found = parse_json(line)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from pydicom.dataset import Dataset
-from pydicom.uid import UID
-
 from tamperscan.errors import OutputError, ScanError
-from tamperscan.scan.attributes import Attributes
-from tamperscan.scan.dicom import read_dataset
-from tamperscan.scan.sources import Source
-from tamperscan.scan.stored import complete_file_meta, file_notes
-from tamperscan.scan.volume import LOSSY
+from tamperscan.scan.places import Place
 from tamperscan.serve.audit import CONFLICT, DIGESTED, RECEIVED, SENT
 from tamperscan.serve.audit_check import read_lines
-from tamperscan.serve.pixel_digest import decoded_digest, stored_digest
+from tamperscan.serve.looking import CopyFacts, copy_digest, copy_facts
 
 _ARRIVALS: Final = frozenset({RECEIVED, DIGESTED, CONFLICT})
 
@@ -100,7 +92,7 @@ class StudyDigests:
         """How many instances of the study arrived."""
         return len(self._kept)
 
-    def compare(self, copies: Iterable[Source], failed: Mapping[str, str] | None = None) -> Iterator[Compared]:
+    def compare(self, copies: Iterable[Place], failed: Mapping[str, str] | None = None) -> Iterator[Compared]:
         """Compare copies with what is kept; at the end come the instances that have no copy.
 
         Parameters
@@ -135,32 +127,28 @@ class StudyDigests:
             texts = (line.get(name) for name in ("series", "stored_sha256", "decoded_sha256", "time"))
             _enter(self._kept.setdefault(instance, []), _Kept(*(str(text or "")[:80] for text in texts)))
 
-    def _compare(self, source: Source, seen: set[str]) -> Compared | None:
+    def _compare(self, place: Place, seen: set[str]) -> Compared | None:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                dataset = read_dataset(source, pixels=True)
+            facts = copy_facts(place)
         except ScanError as error:
             return Compared("", "", State.UNKNOWN, str(error))
-        facts = Attributes(dataset)
-        if facts.text("StudyInstanceUID") != self.study:
+        if facts.study != self.study:
             return None
-        instance, series = facts.text("SOPInstanceUID"), facts.text("SeriesInstanceUID")
-        seen.add(instance)
-        state, note = self._judge(dataset, instance)
-        return Compared(instance, series, state, note)
+        seen.add(facts.instance)
+        state, note = self._judge(place, facts)
+        return Compared(facts.instance, facts.series, state, note)
 
-    def _judge(self, dataset: Dataset, instance: str) -> tuple[State, str]:
+    def _judge(self, place: Place, facts: CopyFacts) -> tuple[State, str]:
+        instance = facts.instance
         arrivals = self._kept.get(instance, [])
         if not arrivals and instance in self._own:
             return State.OWN, ""
         if not arrivals:
-            return State.NEW, f"{Attributes(dataset).text('Modality') or 'no modality'}; never arrived here"
-        stored = stored_digest(dataset)
-        same = [kept for kept in arrivals if kept.stored and kept.stored == stored]
+            return State.NEW, f"{facts.modality or 'no modality'}; never arrived here"
+        same = [kept for kept in arrivals if kept.stored and kept.stored == facts.stored_sha256]
         if not same:
-            return _by_samples(dataset, arrivals)
-        if _means_otherwise(dataset, same[0]):
+            return _by_samples(place, facts, arrivals)
+        if _means_otherwise(place, same[0]):
             return State.CHANGED, "the same bytes with another rescale, photometric interpretation or shape"
         return (State.UNCHANGED, "") if same[0] is arrivals[0] else _later(same[0])
 
@@ -175,27 +163,27 @@ def _enter(arrivals: list[_Kept], kept: _Kept) -> None:
         arrivals.append(kept)
 
 
-def _by_samples(dataset: Dataset, arrivals: list[_Kept]) -> tuple[State, str]:
+def _by_samples(place: Place, facts: CopyFacts, arrivals: list[_Kept]) -> tuple[State, str]:
     """Compare the decoded samples, which are the same for every lossless encoding."""
     known = [kept for kept in arrivals if kept.decoded]
     if not known:
         return State.UNKNOWN, "the bytes of its pixels differ, and no digest of its decoded pixels was kept"
     try:
-        decoded = decoded_digest(dataset)
+        decoded = copy_digest(place)
     except ScanError as error:
         return State.UNKNOWN, error.problem
     same = [kept for kept in known if kept.decoded == decoded]
     if not same:
-        return State.CHANGED, _how(dataset)
+        return State.CHANGED, _how(facts)
     if same[0].decoded != arrivals[0].decoded:
         return _later(same[0])
-    return State.UNCHANGED, f"stored otherwise now: {_syntax(dataset)}"
+    return State.UNCHANGED, f"stored otherwise now: {facts.syntax}"
 
 
-def _means_otherwise(dataset: Dataset, kept: _Kept) -> bool:
+def _means_otherwise(place: Place, kept: _Kept) -> bool:
     """Whether the same bytes make another image by now."""
     try:
-        return bool(kept.decoded) and decoded_digest(dataset) != kept.decoded
+        return bool(kept.decoded) and copy_digest(place) != kept.decoded
     except ScanError:
         return False
 
@@ -204,12 +192,5 @@ def _later(kept: _Kept) -> tuple[State, str]:
     return State.CHANGED, f"they are those that came later under the same UID, at {kept.time}"
 
 
-def _how(dataset: Dataset) -> str:
-    complete_file_meta(dataset)
-    lossy = [note for note in file_notes(dataset) if note.startswith(LOSSY)]
-    return f"the copy is in {_syntax(dataset)}" + (f"; {lossy[0].rstrip('.').lower()}" if lossy else "")
-
-
-def _syntax(dataset: Dataset) -> str:
-    complete_file_meta(dataset)
-    return UID(dataset.file_meta.TransferSyntaxUID).name[:80]
+def _how(facts: CopyFacts) -> str:
+    return f"the copy is in {facts.syntax}" + (f"; {facts.lossy.rstrip('.').lower()}" if facts.lossy else "")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import shutil
 import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Final
 
+from tamperscan.files import sync
 from tamperscan.serve.database import Database
 from tamperscan.serve.queue import insert_job, job_id, utc_now
 from tamperscan.serve.rules import Rule, Rules, SeriesFacts
@@ -150,17 +150,9 @@ class Grouper:
         temporary.mkdir(mode=0o700)
         for row in members:
             (temporary / f"{row['sha256']}.dcm").hardlink_to(home.spool / row["file"])
-        _sync(str(temporary))
+        sync(temporary)
         temporary.rename(target)
-        _sync(str(home.sources))
-
-
-def _sync(folder: str) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+        sync(home.sources)
 
 
 def _facts(row: sqlite3.Row) -> SeriesFacts:

@@ -24,6 +24,9 @@ from tamperscan.serve.store import Arrival, Store
 _P_DATA: Final = 0x04
 _SERVICE_PROVIDER: Final = 2
 _ENDLESS: Final = 2
+LONGEST_PDU: Final = 2**21
+"""Bytes of a PDU that is read: sixteen times what we ask for, so that whoever is not strict is understood."""
+
 """What is so many times larger than may be is not read to its end."""
 
 _log = logging.getLogger("tamperscan.serve.handlers")
@@ -54,6 +57,7 @@ class Handlers:
     def bindings(self) -> list[Any]:
         """List events and their handlers, as pynetdicom wants them."""
         return [
+            (evt.EVT_CONN_OPEN, self._on_open),
             (evt.EVT_REQUESTED, self._on_request),
             (evt.EVT_REJECTED, self._on_too_many),
             (evt.EVT_DATA_RECV, self._on_data),
@@ -72,6 +76,19 @@ class Handlers:
         _log.error("failed", exc_info=(failure.exc_type, failure.exc_value or failure.exc_type(), None))
         if isinstance(failure.thread, DULServiceProvider):
             self._tell("protocol error", failure.thread.assoc, problem=failure.exc_type.__name__)
+
+    def _on_open(self, event: Any) -> None:
+        """Bound what a peer may announce: pynetdicom reads as much as the head of a PDU says, up to 4 GiB."""
+        connection = event.assoc.dul.socket
+        read = connection.recv
+
+        def bounded(length: int) -> bytearray:
+            if length > LONGEST_PDU:
+                self._tell("a PDU longer than is taken", event.assoc)
+                raise ConnectionError("a PDU longer than is taken")  # closes the connection
+            return bytearray(read(length))
+
+        connection.recv = bounded
 
     def _on_request(self, event: Any) -> None:
         """Reject whom we don't know; of all others take what we know. Without the latter only C-ECHO is accepted."""

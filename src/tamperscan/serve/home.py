@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tamperscan.errors import ServeError
-from tamperscan.report.write import make_folder
+from tamperscan.files import make_folder
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
 

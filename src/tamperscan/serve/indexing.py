@@ -9,25 +9,17 @@ import json
 import logging
 import re
 import sqlite3
-import warnings
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
-
 from tamperscan.errors import OutputError, ScanError
-from tamperscan.scan.attributes import Attributes
-from tamperscan.scan.forged import is_forged
 from tamperscan.serve.audit import CONFLICT, DIGESTED, RECEIVED, AuditLog, Fact
 from tamperscan.serve.database import Database
 from tamperscan.serve.differences import OTHER_PIXELS, OTHER_VALUES, SAME, difference, event_of
 from tamperscan.serve.digester import Digester
-from tamperscan.serve.pixel_digest import meaning_digest, stored_digest
+from tamperscan.serve.looking import Received, received
 from tamperscan.serve.rules import Rules, SeriesFacts
 from tamperscan.serve.signatures import signature_lines
 
@@ -37,7 +29,6 @@ SCANS: Final = ("CT", "MR")
 """What is never a result of ours, whatever it says: nobody is to keep a scan from being screened by a word in it."""
 
 LONGEST_TEXT: Final = 200
-LARGEST_INFLATED: Final = 2**30
 _SERIES: Final = ("study_uid", "series_uid")
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 _TAIL: Final = 2**20
@@ -131,13 +122,10 @@ class Indexer:
 
     def _look_into(self, row: sqlite3.Row, batch: list[Indexed]) -> Indexed:
         try:
-            dataset = _read(self._spool / row["file"], row["transfer_syntax"])
-            columns = _columns(dataset, row)
-        except (ScanError, OSError) as error:
-            problem = error.problem if isinstance(error, ScanError) else "its file is missing"
-            return self._unreadable(row, problem)
-        except Exception as error:  # whatever damaged bytes provoke
-            return self._unreadable(row, f"can't be parsed ({type(error).__name__})")
+            header = received(self._spool / row["file"])
+            columns = _columns(header, row)
+        except ScanError as error:
+            return self._unreadable(row, error.problem)
         facts = SeriesFacts(
             modality=columns["modality"],
             body_part=columns["body_part"],
@@ -150,12 +138,11 @@ class Indexer:
         one = Indexed(row["id"], row["file"], "waiting", {**columns, "sop_uid": row["sop_uid"]})
         told = {**_names(row, columns), "sender": row["sender"], "receipt": row["file"]}
         if self._rules.node.patient_names:
-            patient = Attributes(dataset)
-            told |= {"patient_name": str(patient.value("PatientName") or ""), "patient_id": patient.text("PatientID")}
+            told |= {"patient_name": header.patient_name, "patient_id": header.patient_id}
         one.lines.append((RECEIVED, told))
-        if "DigitalSignaturesSequence" in dataset:
+        if header.signed:
             one.lines += signature_lines(self._spool / row["file"], one.lines[0][1])
-        if columns["modality"] not in SCANS and self._is_own(row["sop_uid"], dataset):
+        if columns["modality"] not in SCANS and self._is_own(row["sop_uid"], header):
             one.state, one.columns["reason"] = "own", "a result of our own"
         else:
             self._compare(one, row, batch)
@@ -168,9 +155,9 @@ class Indexer:
         _log.warning("unreadable", extra={"facts": facts})
         return one
 
-    def _is_own(self, uid: str, dataset: Dataset) -> bool:
+    def _is_own(self, uid: str, header: Received) -> bool:
         known = self._database.row("SELECT 1 FROM own_objects WHERE sop_uid = ?", (uid,))
-        return known is not None or Attributes(dataset).text("Manufacturer").lower() == MANUFACTURER
+        return known is not None or header.manufacturer.lower() == MANUFACTURER
 
     def _compare(self, one: Indexed, row: sqlite3.Row, batch: list[Indexed]) -> None:
         """Tell an instance that is here already from one that came again otherwise, which is kept and told."""
@@ -211,46 +198,21 @@ class Indexer:
         _log.warning("came again otherwise under a known UID", extra={"facts": {"event": event, **facts}})
 
 
-def _read(path: Path, transfer_syntax: str) -> Dataset:
-    if transfer_syntax == DeflatedExplicitVRLittleEndian:
-        _check_inflated(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return dcmread(path, force=True)
-
-
-def _check_inflated(path: Path) -> None:
-    """Refuse a deflated data set that would take much more memory than room on the disk."""
-    with path.open("rb") as file:
-        head = file.read(144)  # preamble, prefix and group length (PS3.10 table 7.1-1)
-        file.seek(144 + int.from_bytes(head[140:144], "little"))
-        inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while block := inflater.unconsumed_tail or file.read(2**16):
-            total += len(inflater.decompress(block, 2**24))
-            if total > LARGEST_INFLATED:
-                raise ScanError(path, "unpacks to more than a gigabyte", "Send it uncompressed")
-            if inflater.eof:
-                return
-
-
-def _columns(dataset: Dataset, row: sqlite3.Row) -> dict[str, Any]:
-    facts = Attributes(dataset)
-    if facts.text("SOPInstanceUID") != row["sop_uid"]:
+def _columns(header: Received, row: sqlite3.Row) -> dict[str, Any]:
+    if header.instance != row["sop_uid"]:
         raise ScanError(row["file"], "says that it is another object than its sender did", "Ask the sender")
-    study, series = facts.text("StudyInstanceUID"), facts.text("SeriesInstanceUID")
-    if not _UID.fullmatch(study) or not _UID.fullmatch(series):
+    if not _UID.fullmatch(header.study) or not _UID.fullmatch(header.series):
         raise ScanError(row["file"], "has no valid study and series UIDs", "Ask the sender")
-    thickness = facts.number("SliceThickness")
     return {
-        "study_uid": study,
-        "series_uid": series,
-        "modality": facts.text("Modality")[:16],
-        "body_part": facts.text("BodyPartExamined")[:LONGEST_TEXT],
-        "series_description": facts.text("SeriesDescription")[:LONGEST_TEXT],
-        "slice_thickness": thickness,
-        "pixel_digest": stored_digest(dataset) or "",
-        "pixel_meaning": meaning_digest(dataset),
-        "forged": int(is_forged(dataset)),
+        "study_uid": header.study,
+        "series_uid": header.series,
+        "modality": header.modality[:16],
+        "body_part": header.body_part[:LONGEST_TEXT],
+        "series_description": header.description[:LONGEST_TEXT],
+        "slice_thickness": header.thickness,
+        "pixel_digest": header.stored_sha256,
+        "pixel_meaning": header.meaning,
+        "forged": int(header.forged),
     }
 
 

@@ -159,7 +159,7 @@ class Node:
         try:
             fcntl.flock(alive, fcntl.LOCK_SH)
             process = subprocess.Popen(
-                [sys.executable, "-m", "tamperscan.serve.receiver", *words],
+                [sys.executable, "-P", "-m", "tamperscan.serve.receiver", *words],
                 stdin=subprocess.PIPE,
                 pass_fds=[listening, alive],
             )

@@ -22,6 +22,7 @@ from pydicom.uid import UID
 from tamperscan.errors import ScanError, ServeError, TamperscanError
 from tamperscan.scan.attributes import Attributes
 from tamperscan.scan.dicom import read_dataset
+from tamperscan.scan.places import Place
 from tamperscan.scan.sources import FileSource, Source
 from tamperscan.scan.stored import complete_file_meta
 from tamperscan.serve.audit import SIGNATURE, Fact
@@ -130,6 +131,12 @@ def verify_signatures(file: str | Path | Source) -> list[Signature]:
             raise ScanError(source.label, problem, "Copy or export the file again") from error
 
 
+def signature_from(facts: Mapping[str, Any]) -> Signature:
+    """Put a signature together again whose fields came as values of JSON."""
+    signer = None if facts["signer"] is None else Signer(**facts["signer"])
+    return Signature(**{**facts, "state": State(facts["state"]), "signer": signer})
+
+
 def signature_lines(path: Path, names: Mapping[str, Fact]) -> list[tuple[str, dict[str, Fact]]]:
     """Verify the signatures in a received file, and give what the audit log keeps of each.
 
@@ -146,8 +153,10 @@ def signature_lines(path: Path, names: Mapping[str, Fact]) -> list[tuple[str, di
         Event and facts, for `tamperscan.serve.audit.AuditLog.append_all`.
     """
     known = {name: names.get(name) for name in ("study", "series", "instance", "receipt")}
+    from tamperscan.serve.looking import signatures_in  # which needs this module
+
     try:
-        found = verify_signatures(path)
+        found = signatures_in(Place(str(path)))
     except TamperscanError as error:
         reason = error.problem if isinstance(error, ScanError) else str(error)
         return [(SIGNATURE, known | {"state": State.UNSUPPORTED.value, "reason": reason})]

@@ -28,6 +28,8 @@ INVALID_INSTANCE: Final = 0x0117
 
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 _SOP_INSTANCE: Final = 0x00080018
+_HEAD_BYTES: Final = 2**16
+"""Where the UIDs of a data set stand within. More is not looked through in the process that receives."""
 
 _log = logging.getLogger("tamperscan.serve.store")
 
@@ -154,9 +156,9 @@ def _first_uids(arrival: Arrival) -> tuple[str | None, str | None]:
     syntax = UID(arrival.transfer_syntax)
     if syntax.is_deflated:
         return None, None
-    arrival.content.seek(0)
+    start = BytesIO(arrival.content.getbuffer()[:_HEAD_BYTES])
     try:
-        head = read_dataset(arrival.content, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_is_later)
+        head = read_dataset(start, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_is_later)
         found = head.get("SOPClassUID"), head.get("SOPInstanceUID")
     except Exception:  # whatever the bytes provoke
         return None, None

@@ -139,7 +139,7 @@ class Supervisor:
     def _start_worker(self, model: str, worker: _Worker) -> None:
         words = ["--home", str(self.home.root), "--model", model, "--memory-gib", str(self._memory_gib)]
         worker.process = subprocess.Popen(
-            [sys.executable, "-m", "tamperscan.serve.worker", *words, "--parent", str(os.getpid())],
+            [sys.executable, "-P", "-m", "tamperscan.serve.worker", *words, "--parent", str(os.getpid())],
             stdin=subprocess.DEVNULL,
         )
         worker.started = time.monotonic()

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tamperscan.errors import OutputError, ScanError, TamperscanError
+from tamperscan.files import sync
 from tamperscan.serve.home import Home
 from tamperscan.serve.logs import log_to_stderr
 from tamperscan.serve.memory import limit_memory
@@ -100,7 +101,7 @@ class Worker:
             if target.exists():  # of an earlier try, or an earlier run
                 target.rename(temporary.with_suffix(".old"))
             temporary.rename(target)
-            _sync(self.home.results)
+            sync(self.home.results)
         except OSError as error:
             raise OutputError(f"{target}: can't be written ({error.strerror or error}). Check the disk.") from error
         finally:
@@ -202,16 +203,7 @@ def _rank(screening: Screening) -> tuple[int, float, float]:
 
 def _sync_tree(folder: Path) -> None:
     """Put a folder and all in it on the disk, so that what is called done outlives a power cut."""
-    for path in (*folder.rglob("*"), folder):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    sync(*folder.rglob("*"), folder)
 
 
 class _only_worker:  # noqa: N801 - reads as a function

@@ -11,6 +11,9 @@ from tamperscan.errors import ServeError
 LARGEST: Final = 2**20
 """Largest file that is read, in bytes."""
 
+MOST_NODES: Final = 100_000
+"""Most values that a file may stand for, those that it repeats by aliases included."""
+
 
 class Lines:
     """The lines in which the values of a YAML file stand.
@@ -75,10 +78,16 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
         raise ServeError(f"{path}: can't be read ({reason}). Name a YAML file with rules.") from error
     if len(text) > LARGEST:
         raise ServeError(f"{path}: is larger than 1 MB. Name a YAML file with rules.")
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        raise ServeError(
+            f"{path}: is no valid YAML (it holds control characters). Correct it, then start again."
+        ) from error
     try:
         root = loader.get_single_node()
-        _refuse_twice(path, root)
+        if root is not None:
+            _check_nodes(path, root)
         content = loader.construct_document(root) if root is not None else {}
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -90,21 +99,31 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
     return content, Lines(root)
 
 
-def _refuse_twice(path: Path, node: Any) -> None:
-    """YAML lets the last of two equal keys win in silence."""
+def _check_nodes(path: Path, root: Any) -> None:
+    """Refuse what YAML passes over: the last of two equal keys wins in silence, and aliases can stand for billions."""
     import yaml
 
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                line = key.start_mark.line + 1
-                raise ServeError(f"{path}, line {line}: a key is no plain word. Correct it, then start again.")
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise ServeError(f"{path}, line {line}: {key.value!r} stands here a second time. Take one of them out.")
-            seen.add(key.value)
-            _refuse_twice(path, value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _refuse_twice(path, value)
+    waiting, seen = [root], 0
+    while waiting:
+        node, seen = waiting.pop(), seen + 1
+        line = node.start_mark.line + 1
+        if seen > MOST_NODES:
+            raise ServeError(f"{path}, line {line}: stands for more values than are taken. Use fewer aliases (*).")
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(path, node)
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+
+
+def _check_keys(path: Path, node: Any) -> None:
+    import yaml
+
+    seen = set()
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise ServeError(f"{path}, line {line}: a key is no plain word. Correct it, then start again.")
+        if key.value in seen:
+            raise ServeError(f"{path}, line {line}: {key.value!r} stands here a second time. Take one of them out.")
+        seen.add(key.value)

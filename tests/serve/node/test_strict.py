@@ -2,7 +2,9 @@
 
 import contextlib
 import shutil
+import socket
 import ssl
+import struct
 import subprocess
 
 import pytest
@@ -124,6 +126,20 @@ def test_what_has_no_end_is_not_read_to_its_end(tmp_path, image, wait_for):
         assert peer.is_ended()
         peer.close()
         assert not list(node.home.spool.iterdir())
+
+
+def test_a_pdu_that_is_too_long_is_not_read(tmp_path, wait_for):
+    with NodeProcess(tmp_path, {"node": {"receivers": 1}, "rules": [{"name": "none", "screen": False}]}) as node:
+        peer = RawPeer(node.port)
+        peer.socket.sendall(struct.pack(">BBI", 4, 0, 2**32 - 1) + bytes(100))
+        assert peer.is_ended()
+        peer.close()
+        wait_for(lambda: "a PDU longer than is taken" in node.home.audit_log.read_text())
+        stranger = socket.create_connection(("127.0.0.1", node.port), timeout=10)
+        stranger.sendall(struct.pack(">BBI", 1, 0, 2**31))
+        with contextlib.suppress(OSError):
+            assert stranger.recv(100) == b""
+        stranger.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tamperscan.data import sample_path
-from tamperscan.scan.sources import FileSource
+from tamperscan.scan.places import Place
 from tamperscan.serve.compare import State, StudyDigests
 
 
@@ -38,7 +38,7 @@ def test_scan_is_queued(page):
 def test_an_upload_can_be_compared_with_an_archives_copy(page):
     job = page.queue.job(upload(page, sample("1.dcm")).json()["id"])
     digests = StudyDigests(page.home.audit_log, job.study_uid)
-    (one,) = digests.compare([FileSource(sample_path())])
+    (one,) = digests.compare([Place(str(sample_path()))])
     assert one.state is State.UNCHANGED
 
 

@@ -18,11 +18,11 @@ from pydicom.filewriter import dcmwrite
 from pydicom.valuerep import DT
 
 from tamperscan.detect.results import Screening
+from tamperscan.files import new_file
 from tamperscan.report.dicom.codes import ARTIFICIAL_INTELLIGENCE, SCHEME, SCHEME_NAME
 from tamperscan.report.dicom.identity import adopt
 from tamperscan.report.dicom.sources import SourceSeries
 from tamperscan.report.dicom.uids import Kind, Numbering
-from tamperscan.report.files import new_file
 from tamperscan.report.schema import package_version
 from tamperscan.scan.forged import CODE as FORGED
 from tamperscan.scan.forged import REMARK

@@ -19,11 +19,11 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from tamperscan.files import scratch_file
 from tamperscan.report.dicom.codes import BODY_PARTS, NO_UNITS, SUSPICION, WHOLE_BODY
 from tamperscan.report.dicom.common import NOT_FOR_DIAGNOSIS, Job, quietly, write
 from tamperscan.report.dicom.stand_ins import restore_references, stand_ins
 from tamperscan.report.dicom.uids import Kind
-from tamperscan.report.files import scratch_file
 
 FILE: Final = "suspicion.dcm"
 _FLOAT_PIXEL_DATA: Final = Tag(0x7FE00008)

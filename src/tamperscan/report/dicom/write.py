@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tamperscan.detect.results import Screening
+from tamperscan.files import make_folder
 from tamperscan.report.dicom.common import Job
 from tamperscan.report.dicom.document import write_document
 from tamperscan.report.dicom.key_images import MOST, write_key_images
@@ -19,7 +20,6 @@ from tamperscan.report.dicom.structured_report import write_structured_report
 from tamperscan.report.dicom.suspicion_map import FILE as SUSPICION_FILE
 from tamperscan.report.dicom.suspicion_map import write_suspicion_map
 from tamperscan.report.dicom.uids import numbering
-from tamperscan.report.files import make_folder
 from tamperscan.report.schema import screening_document
 from tamperscan.report.write import draw_pictures
 

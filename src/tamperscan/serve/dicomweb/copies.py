@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tamperscan.errors import ServeError
-from tamperscan.scan.sources import FileSource, Source
+from tamperscan.scan.places import Place
 from tamperscan.serve.dicomweb.client import Client
 from tamperscan.serve.dicomweb.fetch import fetch_instance
 from tamperscan.serve.dicomweb.find import find_study_instances, is_uid
@@ -15,7 +15,7 @@ from tamperscan.serve.dicomweb.find import find_study_instances, is_uid
 
 def fetched_copies(
     client: Client, study: str, failed: dict[str, str], report: Callable[[str], None]
-) -> Iterator[Source]:
+) -> Iterator[Place]:
     """Fetch every instance of a study.
 
     Parameters
@@ -31,7 +31,7 @@ def fetched_copies(
 
     Yields
     ------
-    Source
+    Place
         A file that is there until the next one is asked for.
 
     Raises
@@ -49,4 +49,4 @@ def fetched_copies(
             except ServeError as error:
                 failed[instance] = str(error)
             else:
-                yield FileSource(file)
+                yield Place(str(file))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import pydicom
-
-from tamperscan.errors import OutputError, ServeError
+from tamperscan.errors import OutputError, ScanError, ServeError
 from tamperscan.serve.dicomweb.client import Client, Unavailable
 from tamperscan.serve.dicomweb.multipart import MultipartError, boundary_of, first_part
+from tamperscan.serve.looking import uids_of
 
 if TYPE_CHECKING:
     import httpx
@@ -87,11 +85,8 @@ def _check(host: str, path: Path, study: str, series: str, instance: str) -> Non
     """Refuse what is not the instance that was asked for."""
     wanted = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "SOPInstanceUID": instance}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
-            found = {keyword: str(header.get(keyword, "")) for keyword in wanted}
-    except Exception as error:  # pydicom raises whatever the bytes provoke
+        found = uids_of(path)
+    except ScanError as error:
         raise ServeError(f"{host}: gave no DICOM file for instance {instance}. Look at it in the archive.") from error
     if found != wanted:
         raise ServeError(f"{host}: gave another instance than {instance}, which was asked for. Tell who runs it.")

@@ -15,7 +15,7 @@ from typing import Final
 from uuid import uuid4
 
 from tamperscan.errors import OutputError, ServeError, TamperscanError
-from tamperscan.report.write import make_folder, write_file
+from tamperscan.files import make_folder, sync, write_file
 from tamperscan.serve.dicomweb.client import Client
 from tamperscan.serve.dicomweb.fetch import fetch_instance
 from tamperscan.serve.dicomweb.find import FoundSeries, find_instances
@@ -132,6 +132,7 @@ def _fetch_all(
             if arrived is not None:
                 arrived(found, instance, beside)
             beside.rename(folder / f"{short_name(instance)}.dcm")
+            sync(folder)
         except OutputError:
             raise
         except TamperscanError as error:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from tamperscan.errors import ScanError
-from tamperscan.report.write import make_folder
+from tamperscan.files import make_folder
 from tamperscan.serve.audit import RECEIVED, AuditLog
 from tamperscan.serve.dicomweb.find import FoundSeries
 from tamperscan.serve.dicomweb.pull import PulledSeries

@@ -6,6 +6,7 @@ the reader a NIfTI file from a text file, and the title that people see.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -118,10 +119,12 @@ class FormFiles:
         }
 
     def close(self) -> None:
-        """Close the file that is being written, if there is one."""
+        """Put the file that is being written on the disk, if there is one."""
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            file, self._file = self._file, None
+            with file:  # what is answered for is on the disk
+                file.flush()
+                os.fsync(file.fileno())
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._grow(self._header_name, data[start:end])

@@ -99,7 +99,7 @@ def probe(path: Path) -> Contents:
     Contents
         With the problem where it could not be looked into.
     """
-    command = [sys.executable, "-m", "tamperscan.serve.web.probe", str(path)]
+    command = [sys.executable, "-P", "-m", "tamperscan.serve.web.probe", str(path)]
     # What is read here is read by one thread; the numeric libraries would start one for each core.
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:

@@ -16,6 +16,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
+from tamperscan.files import sync
 from tamperscan.serve.database import Database
 from tamperscan.serve.home import Home
 from tamperscan.serve.web.form_files import FormFiles, Received, UploadError
@@ -123,6 +124,7 @@ async def receive(stream: AsyncIterator[bytes], boundary: bytes, uploads: Path, 
             files.close()
     whole = received.folder.with_name(received.folder.name.removeprefix(_INCOMING))
     received.folder = received.folder.rename(whole)
+    sync(whole.parent)
     return received
 
 

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from tamperscan.errors import OutputError
-from tamperscan.report.files import make_folder, new_file, scratch_file, write_file
+from tamperscan.files import add_line, copy_file, make_folder, new_file, scratch_file, write_file
 
 as_root = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
 
@@ -81,3 +81,52 @@ def test_a_scratch_file_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OutputError, match="nowhere"), scratch_file(tmp_path / "nowhere"):
         pass
+
+
+def test_a_full_disk_is_told_in_one_line_whoever_wrote(tmp_path):
+    def wrapped():  # as pydicom does
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise type(error)(f"With tag got exception: {error}\nTraceback (most recent call last):\n  File") from error
+
+    with pytest.raises(OutputError, match="no space left to write") as told, new_file(tmp_path / "a.dcm"):
+        wrapped()
+    assert "\n" not in str(told.value)
+    assert names(tmp_path) == []
+
+
+def test_lines_are_added_and_a_torn_one_goes(tmp_path):
+    path = tmp_path / "loss.csv"
+    add_line(path, "1,0.5")
+    with path.open("ab") as file:
+        file.write(b"2,0.")  # a kill
+    add_line(path, "2,0.4")
+    assert path.read_text() == "1,0.5\n2,0.4\n"
+
+
+def test_a_torn_line_longer_than_a_page_goes(tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes(b"first\n" + b"x" * 10_000)
+    add_line(path, "second")
+    assert path.read_text() == "first\nsecond\n"
+
+
+def test_a_line_where_there_is_no_folder(tmp_path):
+    with pytest.raises(OutputError, match="lines"):
+        add_line(tmp_path / "none" / "lines", "first")
+
+
+def test_copy(tmp_path):
+    (tmp_path / "a").write_bytes(b"content")
+    copy_file(tmp_path / "a", tmp_path / "b")
+    copy_file(tmp_path / "a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"content"
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_the_name_is_on_the_disk_after_the_content(tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr(os, "fsync", lambda file: order.append(stat.S_ISDIR(os.fstat(file).st_mode)))
+    write_file(tmp_path / "a", b"content")
+    assert order == [False, True]
