@@ -6,16 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tamperscan.detect.calibrating import (
-    MeasuredScan,
-    calibrate_weights,
-    measure_scan,
-    score_patients,
-    scores_of,
-)
+from tamperscan.detect.calibrating import calibrate_weights, score_patients
 from tamperscan.detect.calibration import CALIBRATION_FILE
 from tamperscan.detect.heads import TYPICALITY_FILE, Head
 from tamperscan.detect.measure import SliceMeasurement
+from tamperscan.detect.measured import MeasuredScan, measure_scan, scores_of
 from tamperscan.detect.typicality import fit_typicality
 from tamperscan.diffusion.weights import open_weights
 from tamperscan.errors import TrainingError

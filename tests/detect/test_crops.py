@@ -1,9 +1,12 @@
+import pickle
+
 import numpy as np
 import pytest
 
 from tamperscan.detect.crops import CropSource, build_cache, read_cache
 from tamperscan.errors import TrainingError
-from tamperscan.scan import IntensityWindow, Scan
+from tamperscan.scan import IntensityWindow, PlannedScan, Scan
+from tamperscan.scan.places import Place
 
 WINDOW = IntensityWindow(-1050, 450)
 LUNG_HU, BODY_HU, AIR_HU = -850, 40, -1000
@@ -97,6 +100,38 @@ def test_crops_of_a_seed_stay_what_they_were(tmp_path):
     crops = WINDOW.from_model(draw(source(tmp_path, counted(), crop_px=16, shift_hu=20.0), 6))[:, 0]
     np.testing.assert_allclose(crops[:, 0, 0], [-113.36, 431.18, 400.11, 61.53, 9.13, -178.65], atol=0.01)
     np.testing.assert_allclose(crops[:, 5, 9], [-31.36, 349.18, 254.11, 143.53, 91.13, -261.65], atol=0.01)
+
+
+def test_cache_that_was_cut_off_is_not_decoded_again(tmp_path):
+    decoded = []
+
+    def planned(name, voxels=None):
+        def read():
+            decoded.append(name)
+            return None if voxels is None else scan_of(voxels, name)
+
+        return PlannedScan(name, (Place(str(tmp_path / f"{name}.dcm")),), read)
+
+    with pytest.raises(TrainingError):
+        build_cache([planned("broken")], tmp_path / "run")
+    first = build_cache([planned("a", chest()), planned("broken")], tmp_path / "run", arrays=tmp_path / "shared")
+    assert [entry.name for entry in first] == ["a"]
+    decoded.clear()
+    again = build_cache([planned("a"), planned("b", chest(3))], tmp_path / "other", arrays=tmp_path / "shared")
+    assert decoded == ["b"]
+    assert again[0] == first[0]
+    assert len(draw(CropSource(tmp_path / "other", again, crop_px=16, window=WINDOW))) == 64
+    (tmp_path / "a.dcm").write_bytes(b"changed")
+    build_cache([planned("a", chest())], tmp_path / "third", arrays=tmp_path / "shared")
+    assert decoded == ["b", "a"]
+
+
+def test_a_process_that_draws_maps_the_arrays_itself(tmp_path):
+    crops = source(tmp_path, counted(40))
+    sent = pickle.dumps(crops)
+    assert len(sent) < 2_000
+    received = pickle.loads(sent)  # noqa: S301
+    np.testing.assert_array_equal(draw(received), draw(crops))
 
 
 def test_neighbours_are_the_same_square_of_the_slices_beside(tmp_path):

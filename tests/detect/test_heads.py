@@ -95,8 +95,8 @@ def test_heads_share_what_was_fitted(headed, tmp_path, monkeypatch):
     from tamperscan.detect import calibrating
 
     fitted = []
-    fit = calibrating.fit_typicality
-    monkeypatch.setattr(calibrating, "fit_typicality", lambda slices: fitted.append(len(slices)) or fit(slices))
+    fit = calibrating.fit_windows
+    monkeypatch.setattr(calibrating, "fit_windows", lambda patients: fitted.append(len(patients)) or fit(patients))
     again = calibrate_weights(headed, patients(), tmp_path)
     assert sorted(fitted) == [len(PATIENTS) - 1] * len(PATIENTS) + [len(PATIENTS)]
     for head in HEADS:

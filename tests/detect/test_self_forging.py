@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,13 @@ import pytest
 
 pytest.importorskip("torch")
 
+from tamperscan.detect.crops import CropSource
 from tamperscan.detect.self_forged import SelfForgedNetwork, read_facts
 from tamperscan.detect.self_forging import (
+    CACHE_FOLDER,
+    PATIENTS_FILE,
+    ForgingSource,
+    PredictorToSend,
     assemble_head,
     cache_patients,
     denoiser,
@@ -21,6 +27,8 @@ from tamperscan.detect.self_forging import (
 from tamperscan.diffusion.head import HeadSettings
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.errors import TrainingError, WeightsError
+from tamperscan.scan import PlannedScan
+from tamperscan.scan.places import Place
 from tamperscan.scan.windows import IntensityWindow
 
 from .phantom import chest_scan
@@ -105,3 +113,31 @@ def test_the_head_uses_the_cores_that_the_process_may_use(made):
     finally:
         os.sched_setaffinity(0, allowed)
     assert [each._network._session.get_session_options().intra_op_num_threads for each in (head, predictor)] == [1, 1]
+
+
+def test_a_process_that_forges_draws_the_same(run, tmp_path):
+    _, _, weights = run
+    scans = cache_patients(patients, tmp_path, of="phantoms")
+    window = IntensityWindow(*weights.card.window)
+    crops = CropSource(tmp_path / CACHE_FOLDER, [each for _, each in scans], crop_px=48, window=window)
+    source = ForgingSource(crops, PredictorToSend(weights), window, 48)
+    drawn = source.draw(np.random.default_rng(1), 3)
+    sent = pickle.loads(pickle.dumps(source)).draw(np.random.default_rng(1), 3)  # noqa: S301
+    for here, there in zip(drawn, sent, strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_a_scan_that_can_not_be_read_is_nobodys(tmp_path):
+    def planned():
+        for seed, (patient, scan) in enumerate(patients()):
+            unread = PlannedScan(scan.name, (Place(f"{seed}.dcm"),), lambda: None)
+            yield patient, unread if seed == 1 else scan
+
+    scans = cache_patients(planned, tmp_path, of="phantoms")
+    assert [(patient, cached.name) for patient, cached in scans] == [
+        ("patient 0", "scan-0"),
+        ("patient 2", "scan-2"),
+        ("patient 3", "scan-3"),
+    ]
+    (tmp_path / PATIENTS_FILE).unlink()  # as a kill between the two files would leave it
+    assert cache_patients(planned, tmp_path, of="phantoms") == scans

@@ -89,7 +89,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
 
 def test_other_settings_are_refused(tmp_path):
     train(tmp_path, replace(TINY, steps=1))
-    with pytest.raises(TrainingError, match="other settings"):
+    with pytest.raises(TrainingError, match=r"another run \(widths was"):
         train(tmp_path, replace(TINY, steps=1, widths=(8, 16)))
 
 

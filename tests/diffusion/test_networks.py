@@ -33,6 +33,11 @@ def shown(rows=96, columns=112, seed=0):
     return {"image": np.asarray(noise - 0.5, np.float32), "level": LEVEL}
 
 
+def noisy(rows=96, columns=112):
+    noise = np.random.default_rng(1).normal(0.0, 1.0, (1, 2, rows, columns))
+    return {"image": shown(rows, columns)["image"], "noise": np.asarray(noise, np.float32)}
+
+
 def test_float32_is_always_there():
     assert "float32" in network(precision="float32", device="cpu").runtime
 
@@ -56,6 +61,49 @@ def test_bfloat16_gives_the_noise_of_float32_within_a_twentieth():
         inputs = shown(seed=seed)
         off = quick.run(inputs) - exact.run(inputs)
         assert off.std() < 0.05 * exact.run(inputs).std()
+
+
+@needs_openvino
+def test_splitting_and_folding_changes_nothing_but_rounding(monkeypatch):
+    # In float32 both ways give the same; in bfloat16 the folded one rounds less.
+    from tamperscan.diffusion.openvino_runtime import OpenVinoNetwork
+
+    compiled = OpenVinoNetwork._compile
+    monkeypatch.setattr(OpenVinoNetwork, "_compile", lambda self, model, precision: compiled(self, model, "f32"))
+    for name, inputs in (("network.onnx", shown()), ("self-forged.onnx", noisy())):
+        network = OpenVinoNetwork(weights_path("ct") / name, threads=1, advice="")
+        (form,) = (network._form(level) for level in [float(inputs.get("level", [0.0])[0])])
+        assert form.is_folded
+        np.testing.assert_allclose(form.run(inputs), network._as_it_is().run(inputs), atol=2e-4)
+
+
+@needs_openvino
+def test_bfloat16_of_the_head_gives_the_odds_of_float32():
+    quick, exact = (
+        open_network(weights_path("ct") / "self-forged.onnx", threads=1, advice="", precision=precision)
+        for precision in ("auto", "float32")
+    )
+    off = quick.run(noisy()) - exact.run(noisy())
+    assert off.std() < 0.05 * exact.run(noisy()).std()
+
+
+@needs_openvino
+def test_several_images_at_their_own_levels():
+    quick = network()
+    images = np.concatenate([shown(seed=seed)["image"] for seed in range(2)])
+    levels = np.array([0.02, 0.04], np.float32)
+    together = quick.run({"image": images, "level": levels})
+    alone = [quick.run({"image": images[n : n + 1], "level": levels[n : n + 1]}) for n in range(2)]
+    assert np.array_equal(together, np.concatenate(alone))
+
+
+@needs_openvino
+def test_more_levels_than_are_folded_give_noise_all_the_same():
+    quick, exact = network(), network(precision="float32")
+    for level in np.linspace(0.01, 0.05, 10, dtype=np.float32):
+        inputs = shown() | {"level": np.array([level])}
+        off = quick.run(inputs) - exact.run(inputs)
+        assert off.std() < 0.15 * exact.run(inputs).std()
 
 
 @needs_openvino

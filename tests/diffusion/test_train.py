@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import math
+import os
 
 import numpy as np
 import pytest
@@ -124,11 +125,11 @@ def test_finished_run_is_only_read(tmp_path):
 def test_kill_while_saving_leaves_the_old_state(tmp_path, monkeypatch):
     first = run(tmp_path, steps=1)
 
-    def cut_off(tensors, path, metadata):
-        path.write_bytes(b"half")
+    def cut_off(file):
+        os.truncate(file, 100)
         raise Killed
 
-    monkeypatch.setattr(state_module, "save_file", cut_off)
+    monkeypatch.setattr(os, "fsync", cut_off)
     with pytest.raises(Killed):
         run(tmp_path, steps=2)
     monkeypatch.undo()
@@ -147,7 +148,7 @@ def test_kill_while_saving_leaves_the_old_state(tmp_path, monkeypatch):
 )
 def test_state_of_other_settings(tmp_path, change):
     run(tmp_path, steps=1)
-    with pytest.raises(TrainingError, match=r"state\.safetensors: is of a run with other settings.*--out"):
+    with pytest.raises(TrainingError, match=r"state\.safetensors: is of another run \(\w+ was .*, not .*\).*--out"):
         run(tmp_path, dataclasses.replace(TINY, **change), steps=2)
 
 
@@ -216,21 +217,41 @@ def test_state_of_a_run_before_there_was_a_choice_of_network(tmp_path):
     assert_same_weights(run(tmp_path, dataclasses.replace(TINY, widths=(32, 64, 96)), steps=2), first)
 
 
+def drawn(preset, seed=0, with_noise=True):
+    """Crops, noise and levels of one pass."""
+    parts = module.StepDraw(preset, RandomCrops(), with_noise)(np.random.default_rng(seed))
+    return tuple(torch.from_numpy(part) for part in parts)
+
+
 def test_noise_has_the_strength_that_is_told():
-    rng = np.random.default_rng(0)
-    start = torch.zeros(64, 1, 16, 16)
-    noise = torch.from_numpy(rng.standard_normal(start.shape, dtype=np.float32))
-    image, sigma = module._add_noise(TINY, rng, start, noise)
+    start, noise, levels = drawn(dataclasses.replace(TINY, batch=64))
+    image, sigma = module._add_noise(TINY, torch.zeros_like(start), noise, levels)
     torch.testing.assert_close(image, sigma[:, None, None, None] * noise)
     assert 3.0 / 750 <= sigma.min() < sigma.max() <= 120.0 / 750
 
 
 def test_noisy_image_of_a_schedule_keeps_its_variance():
     rng = np.random.default_rng(0)
-    start, noise = (torch.from_numpy(rng.standard_normal((256, 1, 16, 16), dtype=np.float32)) for _ in "ab")
-    image, t = module._add_noise(dataclasses.replace(TINY, levels=None, schedule="sigmoid"), rng, start, noise)
+    preset = dataclasses.replace(TINY, levels=None, schedule="sigmoid", batch=256)
+    _, noise, steps = drawn(preset)
+    start = torch.from_numpy(rng.standard_normal(noise.shape, dtype=np.float32))
+    image, t = module._add_noise(preset, start, noise, steps)
     assert image.var().item() == pytest.approx(1.0, abs=0.02)
     assert 0 <= t.min() < t.max() <= 999
+
+
+def test_noise_may_be_left_to_the_device():
+    start, seed, _ = drawn(TINY, with_noise=False)
+    noises = [module._noise_on(torch.device("cpu"), int(each), start) for each in (seed, seed, seed + 1)]
+    assert noises[0].shape == start.shape
+    assert torch.equal(noises[0], noises[1])
+    assert not torch.equal(noises[0], noises[2])
+
+
+def test_resumed_with_another_seed(tmp_path):
+    run(tmp_path, steps=1, seed=3)
+    with pytest.raises(TrainingError, match=r"is of another run \(seed was 3, not 4\)"):
+        run(tmp_path, steps=2, seed=4)
 
 
 @pytest.mark.parametrize(("step", "rate"), [(0, 5e-6), (199, 1e-3 * 0.999), (9000, 1e-5)])

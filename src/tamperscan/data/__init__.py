@@ -47,6 +47,11 @@ def packaged_weights() -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if (entry / "card.json").is_file())
 
 
+def processing_path() -> Path:
+    """Find the limits beyond which a CT counts as processed, see `tamperscan.detect.processing_limits`."""
+    return _packaged("processing-ct.json")
+
+
 def sample_path() -> Path:
     """Find the packaged sample: one slice of a tampered chest CT, see ``ATTRIBUTION.md`` beside it.
 

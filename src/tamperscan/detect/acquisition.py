@@ -94,6 +94,10 @@ class Acquisition:
         """Return plain values, for JSON; None for what is not known."""
         return {name: round(value, 5) if math.isfinite(value) else None for name, value in asdict(self).items()}
 
+    def exact(self) -> dict[str, float | None]:
+        """Return plain values as `as_dict` does, but not rounded."""
+        return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
+
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Acquisition:
         """Read what `as_dict` gave."""

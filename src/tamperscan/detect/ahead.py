@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,3 +41,16 @@ def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: in
         finally:
             for future in pending:
                 future.cancel()
+
+
+def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items in their order, each made in a thread while the one before is worked on.
+
+    Two are held at a time. All of them are made in the same thread.
+    """
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        ahead = pool.submit(next, iterator, end)
+        while (item := ahead.result()) is not end:
+            ahead = pool.submit(next, iterator, end)
+            yield cast("Item", item)

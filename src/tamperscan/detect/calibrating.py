@@ -3,81 +3,45 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tamperscan.detect.acquisition import Acquisition, measure_acquisition
 from tamperscan.detect.calibration import Calibration, calibration_file
-from tamperscan.detect.detector import slice_scores
-from tamperscan.detect.ground import off_ground, reasons_to_abstain
+from tamperscan.detect.calibration_set import source_facts, without_copies
+from tamperscan.detect.checkpoints import StoredScan
+from tamperscan.detect.groups import Group, groups_of
 from tamperscan.detect.heads import COMBINATION_FILE, HEADS, TYPICALITY_FILE, Combination, Head, HeadName, heads_in
-from tamperscan.detect.measure import SliceMeter
-from tamperscan.detect.pooling import pool_slices
+from tamperscan.detect.measured import MeasuredScan, scores_of
+from tamperscan.detect.measuring import ScanMeasurer, Scans, measure_all
 from tamperscan.detect.robust_calibration import ScoredScan, SetAside, calibrate_robustly
-from tamperscan.detect.self_forged import SelfForgedNetwork, read_facts
-from tamperscan.detect.statistics import WindowStatistics
-from tamperscan.detect.typicality import Typicality, fit_typicality
-from tamperscan.diffusion.predictor import NoisePredictor
+from tamperscan.detect.self_forged import read_facts
+from tamperscan.detect.typicality import PatientWindows, Typicality, fit_windows, joined
+from tamperscan.detect.vetting import Copy
 from tamperscan.diffusion.weights import Weights, write_card
 from tamperscan.errors import TrainingError
-from tamperscan.scan.volume import Scan
+from tamperscan.files import copy_file, make_folder, write_file
 
 Scored = dict[str, list[ScoredScan]]
+LearnedFrom = MeasuredScan | StoredScan
 
 _LEAST_PATIENTS = 5
 # Beyond so many patients, several at a time are left out: fitting once a patient would take hours.
 _MOST_FITS = 40
-
-
-@dataclass(frozen=True, eq=False)
-class MeasuredScan:
-    """A scan's slices on the coarse grid.
-
-    Attributes
-    ----------
-    name
-        Name of the scan.
-    slices
-        Measurements of the slices that hold lung and were measured.
-    spacing_mm
-        Distance along (slice, row, column) between those slices' voxels.
-    acquisition
-        What its pixels say of how it was made; None if nobody asked.
-    odds
-        Log-odds of the same slices' places by the members of a self-forged head; empty without one.
-    """
-
-    name: str
-    slices: tuple[WindowStatistics, ...]
-    spacing_mm: tuple[float, float, float]
-    acquisition: Acquisition | None = None
-    odds: tuple[NDArray[np.float32], ...] = ()
-
-
-def measure_scan(meter: SliceMeter, scan: Scan) -> MeasuredScan:
-    """Measure all slices of a scan: screening takes the maximum over all of them, and so must calibration."""
-    pixel_mm = (scan.spacing_mm[1], scan.spacing_mm[2])
-    own = meter.of(scan)
-    slices, odds = [], []
-    for image in scan.voxels:
-        measured = own.measure(image, pixel_mm)
-        if measured is not None:
-            slices.append(measured.statistics)
-            odds += [] if measured.odds is None else [measured.odds]
-    return MeasuredScan(scan.name, tuple(slices), scan.spacing_mm, odds=tuple(odds))
+MOST_WINDOWS = 500_000
+"""Windows that are learned from at most, over all patients: some 100 MB, and three times as much while fitting."""
 
 
 def calibrate_weights(
     weights: Weights,
-    scans: Iterable[tuple[str, Scan]],
+    scans: Scans,
     out: Path,
     *,
+    checkpoints: Path | None = None,
+    threads: int | None = None,
     on_scan: Callable[[str, str], None] = lambda name, outcome: None,
     on_set_aside: Callable[[SetAside], None] = lambda patient: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -92,9 +56,13 @@ def calibrate_weights(
     weights
         The trained predictor.
     scans
-        (patient, scan) of authentic scans.
+        (patient, scan) of authentic scans, decoded or still to be.
     out
         Folder of the detector; made if missing.
+    checkpoints
+        Folder where what was measured is kept, and found again; None for one that is removed at the end.
+    threads
+        CPU threads; None for all that this process may use.
     on_scan
         Called with each scan's name and what came of it.
     on_set_aside
@@ -107,7 +75,21 @@ def calibrate_weights(
     TrainingError
         If fewer than five patients have lungs that could be measured.
     """
-    patients = _measure_all(weights, scans, on_scan)
+    with ExitStack() as opened:
+        folder = checkpoints or Path(opened.enter_context(TemporaryDirectory(prefix="tamperscan-")))
+        patients = measure_all(ScanMeasurer(weights, folder, threads=threads), scans, on_scan)
+        patients, copies = without_copies(patients, on_scan)
+        return _calibrate_patients(weights, patients, out, copies, on_set_aside, progress)
+
+
+def _calibrate_patients(
+    weights: Weights,
+    patients: Mapping[str, Sequence[StoredScan]],
+    out: Path,
+    copies: Sequence[Copy],
+    on_set_aside: Callable[[SetAside], None],
+    progress: Callable[[int, int], None],
+) -> Weights:
     if len(patients) < _LEAST_PATIENTS:
         raise TrainingError(
             f"{len(patients)} patients with measurable lungs are too few to calibrate on: at least {_LEAST_PATIENTS}"
@@ -119,33 +101,60 @@ def calibrate_weights(
     for patient in aside.values():
         on_set_aside(patient)
     kept = {name: measured for name, measured in patients.items() if name not in aside}
-    return write_calibrated(weights, out, fits.on(kept), made, _facts(kept, list(aside.values())))
+    # All patients: what one head sets aside another may have kept.
+    groups = groups_of(patients, made[heads_in(weights)[-1]].calibration)
+    facts = _facts(kept, list(aside.values()), groups) | source_facts(kept, copies)
+    return write_calibrated(weights, out, fits.on(kept), made, facts)
 
 
 def fit_on(patients: Mapping[Any, Sequence[MeasuredScan]]) -> Typicality:
     """Learn what is typical of patients' scans."""
-    return fit_typicality([[each for scan in scans for each in scan.slices] for scans in patients.values()])
+    return fit_windows([joined([scan.learning() for scan in scans]) for scans in patients.values()])
 
 
 class Fits:
     """Typicalities by the patients that they were fitted on, each made once: every head asks for the same ones.
 
+    The windows that are learned from stay in memory, so there are at most so many: a patient with more than its share
+    is represented by a sample of them.
+
     Parameters
     ----------
     patients
         The measured scans of each patient.
+    most
+        Windows of all patients together.
     """
 
-    def __init__(self, patients: Mapping[str, Sequence[MeasuredScan]]) -> None:
-        self._patients = patients
+    def __init__(self, patients: Mapping[str, Sequence[LearnedFrom]], most: int = MOST_WINDOWS) -> None:
+        counts = {name: sum(scan.windows for scan in scans) for name, scans in patients.items()}
+        share = _fair_share(list(counts.values()), most)
+        self._patients = {name: _sample(scans, counts[name], share) for name, scans in patients.items()}
         self._made: dict[tuple[str, ...], Typicality] = {}
 
     def on(self, names: Iterable[str]) -> Typicality:
         """Return what is typical of these patients."""
         key = tuple(names)
         if key not in self._made:
-            self._made[key] = fit_on({name: self._patients[name] for name in key})
+            self._made[key] = fit_windows([self._patients[name] for name in key])
         return self._made[key]
+
+
+def _fair_share(counts: Sequence[int], most: int) -> int:
+    """Return how many windows a patient may have where all together may have so many; what some leave others get."""
+    left, share = most, max(counts, default=0)
+    for place, count in enumerate(sorted(counts)):
+        if count * (len(counts) - place) > left:
+            return left // (len(counts) - place)
+        left -= count
+    return share
+
+
+def _sample(scans: Sequence[LearnedFrom], count: int, share: int) -> PatientWindows:
+    """Return a patient's windows; where there are more than its share, each scan gives its part of them."""
+    if count <= share:
+        return joined([scan.learning() for scan in scans])
+    return joined([scan.learning(round(share * scan.windows / count)) for scan in scans])
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +201,7 @@ def write_calibrated(
     facts
         What the card says of the calibration.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     _write_json(out / TYPICALITY_FILE, typicality.as_dict())
     for head, own in made.items():
         _write_json(out / calibration_file(head), own.calibration.as_dict())
@@ -200,15 +209,14 @@ def write_calibrated(
             _write_json(out / COMBINATION_FILE, own.combination.as_dict())
     names = [name for name in weights.card.files if name not in _files_made(HEADS)]
     for name in names:
-        if (out / name).resolve() != (weights.folder / name).resolve():
-            shutil.copyfile(weights.folder / name, out / name)
+        copy_file(weights.folder / name, out / name)
     files = dict.fromkeys([*names, *_files_made(made)], "")
     return write_card(out, weights.card.model_copy(update={"files": files, "calibration": facts}))
 
 
 def _calibrate_heads(
     weights: Weights,
-    patients: Mapping[str, Sequence[MeasuredScan]],
+    patients: Mapping[str, Sequence[StoredScan]],
     fits: Fits,
     progress: Callable[[int, int], None],
 ) -> dict[HeadName, CalibratedHead]:
@@ -236,7 +244,7 @@ def _files_made(heads: Iterable[HeadName]) -> list[str]:
 
 
 def score_patients(
-    patients: Mapping[str, Sequence[MeasuredScan]],
+    patients: Mapping[str, Sequence[LearnedFrom]],
     learned_from: Sequence[str],
     head_for: Callable[[str, Typicality], Head],
     *,
@@ -263,41 +271,9 @@ def score_patients(
     for left_out in _groups(list(patients), _MOST_FITS):
         typicality = fits.on(name for name in learned_from if name not in left_out)
         for name in left_out:
-            scored[name] = [_scored(scan, head_for(name, typicality)) for scan in patients[name]]
+            scored[name] = [_scored(scan.load(), head_for(name, typicality)) for scan in patients[name]]
         progress(len(scored), len(patients))
     return scored
-
-
-def scores_of(scan: MeasuredScan, head: Head) -> NDArray[np.float64]:
-    """Return the highest suspicion of each measured slice, as screening does."""
-    if not scan.slices:
-        return np.empty(0)
-    pixel_mm = (scan.spacing_mm[1], scan.spacing_mm[2])
-    odds: Sequence[NDArray[np.float32] | None] = scan.odds or (None,) * len(scan.slices)
-    places = [
-        head.evidence(statistics, own, pixel_mm).suspicion for statistics, own in zip(scan.slices, odds, strict=True)
-    ]
-    return slice_scores(pool_slices(np.stack(places), scan.spacing_mm[0]))
-
-
-def _measure_all(
-    weights: Weights, scans: Iterable[tuple[str, Scan]], on_scan: Callable[[str, str], None]
-) -> dict[str, list[MeasuredScan]]:
-    network = SelfForgedNetwork(weights) if len(heads_in(weights)) > 1 else None
-    meter = SliceMeter(NoisePredictor(weights), weights.card, network)
-    patients: dict[str, list[MeasuredScan]] = {}
-    for patient, scan in scans:
-        reasons = reasons_to_abstain(scan, weights.card)
-        acquisition = None if reasons else measure_acquisition(scan)
-        if acquisition is not None:
-            reasons = off_ground(acquisition, ())
-        measured = None if reasons else replace(measure_scan(meter, scan), acquisition=acquisition)
-        if measured is None or not measured.slices:
-            on_scan(scan.name, " ".join(reasons) or "no lung")
-            continue
-        patients.setdefault(patient, []).append(measured)
-        on_scan(scan.name, f"{len(measured.slices)} slices")
-    return patients
 
 
 def _groups(names: list[str], most: int) -> list[list[str]]:
@@ -312,19 +288,20 @@ def _scored(scan: MeasuredScan, head: Head) -> ScoredScan:
     return ScoredScan(scan.name, scores_of(scan, head), scan.spacing_mm[0], scan.acquisition)
 
 
-def _facts(patients: Mapping[str, Sequence[MeasuredScan]], aside: Sequence[SetAside]) -> dict[str, Any]:
+def _facts(
+    patients: Mapping[str, Sequence[StoredScan]], aside: Sequence[SetAside], groups: Sequence[Group]
+) -> dict[str, Any]:
     return {
         "patients": len(patients),
         "scans": [
-            {"patient": patient, "name": scan.name, "slices": len(scan.slices)}
+            {"patient": patient, "name": scan.name, "slices": scan.slices}
             for patient, measured in patients.items()
             for scan in measured
         ],
         "set_aside": [{"patient": each.patient, "name": each.scan} for each in aside],
+        "groups": [group.as_dict() for group in groups],
     }
 
 
 def _write_json(path: Path, plain: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(plain) + "\n")
-    temporary.replace(path)
+    write_file(path, (json.dumps(plain) + "\n").encode())

@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 
 from tamperscan.detect.calibrating import (
     CalibratedHead,
-    MeasuredScan,
     combination_of,
     fit_on,
-    measure_scan,
-    scores_of,
     write_calibrated,
 )
 from tamperscan.detect.calibration import calibrate
 from tamperscan.detect.ground_mr import SEEN, mr_measures, seen_ranges
 from tamperscan.detect.heads import Head, HeadName, heads_in
 from tamperscan.detect.measure import SliceMeter
+from tamperscan.detect.measured import MeasuredScan, measure_scan, scores_of
 from tamperscan.detect.self_forged import SelfForgedNetwork, read_facts
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.weights import Weights

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.detect.regions import lung_mask
 from tamperscan.detect.regions_mr import AirSignal, body_mask, find_air
+from tamperscan.detect.source_keys import files_key
+from tamperscan.detect.vetting import scanner_of
 from tamperscan.errors import TrainingError
-from tamperscan.scan.volume import Scan
+from tamperscan.files import make_folder, new_file, write_file
+from tamperscan.scan import PlannedScan, Scan
 from tamperscan.scan.windows import LUNG_NOISE_CT, IntensityWindow, signal_window
 
 # Of the crops, this part is centred in the lung where a slice has one; the rest anywhere in the body, so that the
@@ -24,6 +27,9 @@ _LUNG_SHARE = 0.75
 _BODY_HU = -400.0
 _CENTRES_A_SLICE = 256
 _INDEX = "index.json"
+_CENTRES = ".centres.npz"
+# Raised where the same scan would be cached otherwise.
+_MADE_BY = "crops 2"
 _MOST_INT16 = 32767.0
 # Where the top of an MR comes to lie whose stored values don't fit whole numbers.
 _RESCALED_TOP = 10_000.0
@@ -43,11 +49,13 @@ class CachedScan:
     sha256
         Hash of the scan's pixel data.
     file
-        int16 HU ``[slice, row, column]`` as .npy, for memory mapping.
+        int16 HU ``[slice, row, column]`` as .npy, for memory mapping: a name in the folder, or a path.
     slices
         Number of slices.
     low, high
         The scan's own range of intensities, for modalities without absolute units: zero and the 99.9th percentile.
+    scanner
+        Maker and model of the scanner by its header; empty where it does not say.
     """
 
     name: str
@@ -56,40 +64,55 @@ class CachedScan:
     slices: int
     low: float
     high: float
+    scanner: str = ""
 
 
 def build_cache(
-    scans: Iterable[Scan], folder: Path, progress: Callable[[str], None] = lambda name: None, *, of: str = ""
+    scans: Iterable[Scan | PlannedScan],
+    folder: Path,
+    progress: Callable[[str], None] = lambda name: None,
+    *,
+    of: str = "",
+    arrays: Path | None = None,
 ) -> list[CachedScan]:
     """Write each scan once as int16 with the centres that crops may have.
+
+    A scan that is there already is not decoded again: a build that was killed goes on, and runs that share a folder of
+    arrays share the work. Several may write there at a time, as every file takes its place in one step.
 
     Parameters
     ----------
     scans
-        Authentic scans; one at a time is held in memory.
+        Authentic scans, decoded or still to be; one at a time is held in memory.
     folder
-        Where the cache lies; made if missing.
+        Where the index lies; made if missing.
     progress
-        Called with each scan's name when it is in the cache.
+        Called with each scan's name when it is in the cache, before the next scan is asked for.
     of
         What the scans are, in whatever words; `read_cache` compares it.
+    arrays
+        Where the arrays lie, if not with the index; made if missing.
 
     Raises
     ------
     TrainingError
         If there was no scan at all.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    place = arrays or folder
+    for each in (folder, place):
+        make_folder(each)
     cached = []
     for scan in scans:
-        cached.append(_cache_scan(scan, folder))
-        progress(scan.name)
+        stem = _stem(scan)
+        entry = _find_scan(place, stem) or _cache_scan(scan, place, stem)
+        del scan  # or it would stay in memory while the next one is read
+        if entry is not None:
+            cached.append(entry if arrays is None else replace(entry, file=str((place / entry.file).absolute())))
+            progress(entry.name)
     if not cached:
         raise TrainingError(f"{folder}: no scan to train on. Give a folder of authentic scans.")
     index = {"of": of, "scans": [vars(entry) for entry in cached]}
-    temporary = folder / (_INDEX + ".tmp")
-    temporary.write_text(json.dumps(index, indent=1))
-    temporary.replace(folder / _INDEX)
+    write_file(folder / _INDEX, json.dumps(index, indent=1).encode())
     return cached
 
 
@@ -110,16 +133,41 @@ def read_cache(folder: Path, *, of: str = "") -> list[CachedScan] | None:
     return [CachedScan(**entry) for entry in index["scans"]]
 
 
-def _cache_scan(scan: Scan, folder: Path) -> CachedScan:
-    stem = hashlib.sha256((scan.name + scan.sha256).encode()).hexdigest()[:16]
+def _stem(scan: Scan | PlannedScan) -> str:
+    """Name a scan's files by what it is made of and how."""
+    if isinstance(scan, PlannedScan):
+        return files_key((source.label for source in scan.sources), f"{_MADE_BY} {scan.name}")
+    return hashlib.sha256(f"{_MADE_BY} {scan.name} {scan.sha256}".encode()).hexdigest()[:32]
+
+
+def _find_scan(folder: Path, stem: str) -> CachedScan | None:
+    """Find a scan that was cached before; its facts are written last."""
+    try:
+        entry = CachedScan(**json.loads((folder / f"{stem}.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    there = (folder / entry.file).is_file() and (folder / entry.file).with_suffix(_CENTRES).is_file()
+    return entry if there else None
+
+
+def _cache_scan(planned: Scan | PlannedScan, folder: Path, stem: str) -> CachedScan | None:
+    """Write a scan's arrays; None if it can't be read, which was told."""
+    scan = planned.read() if isinstance(planned, PlannedScan) else planned
+    if scan is None or not scan.voxels.size:
+        return None
     own = signal_window(scan.voxels)
     scale = 1.0 if scan.modality == "CT" or _whole_numbers(scan.voxels) else _RESCALED_TOP / own.high
     stored = scan.voxels if scale == 1.0 else scan.voxels * np.float32(scale)
-    np.save(folder / f"{stem}.npy", np.clip(np.rint(stored), -32768, 32767).astype(np.int16))
+    with new_file(folder / f"{stem}.npy") as volume:
+        np.save(volume, np.clip(np.rint(stored), -32768, 32767).astype(np.int16))
     air = None if scan.modality == "CT" else find_air(scan.voxels, own)
     lungs, bodies = zip(*(_centres(image, scan, air) for image in scan.voxels), strict=True)
-    np.savez(folder / f"{stem}.centres.npz", lung=np.stack(lungs), body=np.stack(bodies))
-    return CachedScan(scan.name, scan.sha256, f"{stem}.npy", scan.shape[0], own.low, own.high * scale)
+    with new_file(folder / f"{stem}{_CENTRES}") as centres:
+        np.savez(centres, lung=np.stack(lungs), body=np.stack(bodies))
+    scanner = scanner_of(scan.metadata)
+    entry = CachedScan(scan.name, scan.sha256, f"{stem}.npy", scan.shape[0], own.low, own.high * scale, scanner)
+    write_file(folder / f"{stem}.json", json.dumps(vars(entry)).encode())
+    return entry
 
 
 def _whole_numbers(voxels: NDArray[np.float32]) -> bool:
@@ -168,6 +216,8 @@ class CropSource:
     neighbours
         `draw` cuts the same square from so many slices on either side. Slices that lack one are not drawn: a slice
         repeated in its place would get other noise, and two noisy copies of one slice give the noise away.
+    shares
+        How often each scan is drawn from, ``[scan]``; by the square root of its slices if None.
 
     Raises
     ------
@@ -186,16 +236,31 @@ class CropSource:
         shift_hu: float = 20.0,
         gain: float = 1.0,
         neighbours: int = 0,
+        shares: NDArray[np.float64] | None = None,
     ) -> None:
-        self._crop_px = crop_px
+        self._folder, self._files, self._crop_px = folder, [entry.file for entry in cached], crop_px
         self._windows = [window or IntensityWindow(entry.low, entry.high) for entry in cached]
         self._shift = shift_hu if window else 0.0
         self._log_gain = 0.0 if window else float(np.log(gain))
         self._turns = turns
-        self._volumes = [np.load(folder / entry.file, mmap_mode="r") for entry in cached]
-        self._centres = [_load_centres(folder / entry.file) for entry in cached]
+        self._open()
         self._neighbours = neighbours
-        self._chances = _chances(cached, 2 * neighbours + 1)
+        self._chances = _chances(cached, 2 * neighbours + 1, shares)
+        self._cumulated = np.cumsum(self._chances) / np.cumsum(self._chances)[-1]
+
+    def _open(self) -> None:
+        # As plain arrays: each cut out of a numpy.memmap would take several times as long.
+        self._volumes = [np.asarray(np.load(self._folder / file, mmap_mode="r")) for file in self._files]
+        self._centres = [_load_centres(self._folder / file) for file in self._files]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the arrays out: a process that draws maps them into its own memory."""
+        return {name: value for name, value in vars(self).items() if name not in ("_volumes", "_centres")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Map the arrays."""
+        vars(self).update(state)
+        self._open()
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.float32]:
         """Draw crops, turned and mirrored at random.
@@ -204,7 +269,10 @@ class CropSource:
         -------
         float32 ``[count, slice, row, column]`` in model units: one slice, or the middle one between its neighbours.
         """
-        return np.stack([self._draw_one(rng) for _ in range(count)])
+        crops = np.empty((count, 2 * self._neighbours + 1, self._crop_px, self._crop_px), dtype=np.float32)
+        for crop in crops:
+            crop[:] = self._draw_one(rng)
+        return crops
 
     def draw_stored(
         self, rng: np.random.Generator, count: int, crop_px: int
@@ -258,7 +326,9 @@ class CropSource:
     def _draw_one(self, rng: np.random.Generator) -> NDArray[np.float32]:
         index, z, row, column = self._place(rng)
         slices = self._volumes[index][z - self._neighbours : z + self._neighbours + 1]
-        crop = np.stack([cut_square(image, row, column, self._crop_px) for image in slices]).astype(np.float32)
+        crop = np.empty((len(slices), self._crop_px, self._crop_px), dtype=np.float32)
+        for image, cut in zip(slices, crop, strict=True):
+            cut[:] = cut_square(image, row, column, self._crop_px)
         crop += rng.uniform(-self._shift, self._shift)
         if self._log_gain:
             crop *= np.exp(rng.uniform(-self._log_gain, self._log_gain))
@@ -270,7 +340,8 @@ class CropSource:
 
     def _place(self, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """Draw (scan, slice, row, column) of a crop's centre."""
-        index = int(rng.choice(len(self._volumes), p=self._chances))
+        # As rng.choice(p=...) draws, without its checks: they would take as long as cutting a crop.
+        index = int(self._cumulated.searchsorted(rng.random(), side="right"))
         volume, (lung, body) = self._volumes[index], self._centres[index]
         z = int(rng.integers(self._neighbours, volume.shape[0] - self._neighbours))
         in_lung = lung[z, 0, 0] >= 0 and rng.random() < _LUNG_SHARE
@@ -279,14 +350,29 @@ class CropSource:
         return index, z, int(row), int(column)
 
 
+def crop_places(volume_file: Path, rng: np.random.Generator, count: int) -> list[tuple[int, int, int]]:
+    """Draw (slice, row, column) of centres of crops in a cached scan, as often in the lung as in training."""
+    lung, body = _load_centres(volume_file)
+    places = []
+    for z in rng.integers(len(lung), size=count):
+        centres = lung[z] if lung[z, 0, 0] >= 0 and rng.random() < _LUNG_SHARE else body[z]
+        row, column = centres[rng.integers(_CENTRES_A_SLICE)]
+        if row >= 0:
+            places.append((int(z), int(row), int(column)))
+    return places
+
+
 def _load_centres(volume_file: Path) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    with np.load(volume_file.with_suffix(".centres.npz")) as stored:
+    with np.load(volume_file.with_suffix(_CENTRES)) as stored:
         return stored["lung"], stored["body"]
 
 
-def _chances(cached: list[CachedScan], least_slices: int) -> NDArray[np.float64]:
-    """Weigh a scan by the square root of its slices: long series say more, but must not drown the other scanners."""
-    weights = np.sqrt([float(entry.slices) if entry.slices >= least_slices else 0.0 for entry in cached])
+def _chances(
+    cached: list[CachedScan], least_slices: int, shares: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Weigh a scan by its share, or the square root of its slices: long series must not drown the other scanners."""
+    weights = np.sqrt([float(entry.slices) for entry in cached]) if shares is None else shares.copy()
+    weights[[entry.slices < least_slices for entry in cached]] = 0.0
     if not weights.any():
         raise TrainingError(f"no scan has {least_slices} slices in a row. Give series, or train without neighbours.")
     chances: NDArray[np.float64] = weights / weights.sum()

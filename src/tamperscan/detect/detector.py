@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -20,7 +19,8 @@ from tamperscan.detect.calibration import Calibration, calibration_file
 from tamperscan.detect.findings import find_peaks
 from tamperscan.detect.ground import off_ground, reasons_to_abstain, why_nothing_found
 from tamperscan.detect.heads import HEADS, TYPICALITY_FILE, Head, HeadName, PlaceEvidence, heads_in, read_combination
-from tamperscan.detect.measure import SliceMeter
+from tamperscan.detect.measure import SliceMeasurement, SliceMeter
+from tamperscan.detect.processing import processing_reasons
 from tamperscan.detect.results import Finding, Screening, SliceResult, Verdict
 from tamperscan.detect.scan_evidence import ScanEvidence
 from tamperscan.detect.self_forged import SelfForgedNetwork
@@ -31,6 +31,7 @@ from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.runtime import usable_cores
 from tamperscan.diffusion.weights import Card, Weights
 from tamperscan.errors import WeightsError
+from tamperscan.safe_json import parse_json
 from tamperscan.scan.volume import Scan
 
 DEFAULT_ALARM_RATE = 0.05
@@ -88,7 +89,13 @@ class Detector:
         self._workers = threads or usable_cores()
         self._head = _read_head(weights, choose_head(weights, head))
         self._calibration = read_calibration(weights, self._head.name)
-        how: dict[str, Any] = {"threads": threads, "device": device, "precision": precision}
+        # Slices are worked on side by side, each by one thread.
+        how: dict[str, Any] = {
+            "threads": self._workers,
+            "calls": self._workers,
+            "device": device,
+            "precision": precision,
+        }
         predictor = NoisePredictor(weights, **how)
         network = None if self._head.name == "typicality" else SelfForgedNetwork(weights, **how)
         self._meter = SliceMeter(predictor, weights.card, network)
@@ -139,7 +146,7 @@ class Detector:
             measured = meter.measure(image, found.pixel_mm)
             if measured is None:
                 return None
-            return self._head.evidence(measured.statistics, measured.odds, found.pixel_mm), measured.lung
+            return self.weigh(measured, found.pixel_mm), measured.lung
 
         for index, judged in enumerate(map_ahead(judge, scan.voxels, self._workers)):
             if judged is not None:
@@ -148,7 +155,7 @@ class Detector:
                 progress(index + 1, scan.shape[0])
         if not found.measured:
             return self._abstain(scan, why_nothing_found(scan), alarm_rate, begun)
-        reasons = off_ground(acquisition, self._calibration.ground)
+        reasons = (*processing_reasons(scan), *off_ground(acquisition, self._calibration.ground))
         if reasons:
             return self._leave_open(scan, found, reasons, alarm_rate, begun)
         return self._conclude(scan, found, self._calibration.for_scan(acquisition, alarm_rate), alarm_rate, begun)
@@ -178,6 +185,18 @@ class Detector:
         step = grid_step((scan.spacing_mm[1], scan.spacing_mm[2]))
         return math.nan if found is None else mean_around(found.suspicion, step, scan, row, column)
 
+    def weigh(self, measured: SliceMeasurement, spacing_mm: tuple[float, float]) -> PlaceEvidence:
+        """Turn what was measured in a slice into evidence, by the detector's head.
+
+        Parameters
+        ----------
+        measured
+            By a meter with the networks that the head needs.
+        spacing_mm
+            Distance between (rows, columns) in mm.
+        """
+        return self._head.evidence(measured.statistics, measured.odds, spacing_mm)
+
     def _evidence(self, scan: Scan, slice: int) -> PlaceEvidence | None:
         """Judge one slice, or remember it: several places of a slice are often asked for in a row."""
         if self._last is None or self._last[0]() is not scan or self._last[1] != slice:
@@ -189,7 +208,7 @@ class Detector:
         measured = self._meter.of(scan).measure(scan.voxels[slice], pixel_mm)
         if measured is None:
             return None
-        return self._head.evidence(measured.statistics, measured.odds, pixel_mm)
+        return self.weigh(measured, pixel_mm)
 
     def _abstain(self, scan: Scan, reasons: tuple[str, ...], alarm_rate: float, begun: float) -> Screening:
         return Screening(
@@ -218,7 +237,7 @@ class Detector:
             p_value=None,
             findings=(),
             slices=tuple(replace(each, p_value=None) for each in slices),
-            suspicion=found.enlarged(places),
+            suspicion=found.enlarged(places, self._workers),
             regions=found.regions,
             settings=self._settings(self._calibration),
             **self._circumstances(scan, alarm_rate, begun),
@@ -242,7 +261,7 @@ class Detector:
             p_value=p_value,
             findings=_findings(found, places, calibration, largest - score),
             slices=tuple(self._slice_result(found, index, grid) for index, grid in enumerate(places)),
-            suspicion=found.enlarged(places),
+            suspicion=found.enlarged(places, self._workers),
             regions=found.regions,
             settings={
                 **self._settings(calibration),
@@ -388,7 +407,7 @@ def _read(weights: Weights, name: str) -> dict[str, Any]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    loaded = json.loads(path.read_text())
+    loaded = parse_json(path.read_bytes())
     if not isinstance(loaded, dict):
         raise TypeError(f"{path.name} holds no object")
     return loaded

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -23,29 +25,30 @@ def enlarge(grid: NDArray[np.float32], step: int, region: NDArray[np.bool_]) -> 
     -------
     float32 ``[row, column]`` of the slice.
     """
-    known = np.isfinite(grid)
-    # Cells without a value take that of the nearest one, or the region's border would fade to zero.
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    filled = grid[tuple(nearest)]
-    height, width = grid.shape[0] * step, grid.shape[1] * step
     large = np.zeros(region.shape, dtype=np.float32)
-    rows = np.clip((np.arange(height) + 0.5) / step - 0.5, 0, grid.shape[0] - 1)
-    columns = np.clip((np.arange(width) + 0.5) / step - 0.5, 0, grid.shape[1] - 1)
-    large[:height, :width] = _bilinear(filled, rows, columns)
-    return np.where(region, large, np.float32(0.0))
+    # A cell beyond those that hold the region is all that is interpolated with.
+    cells = [_cells(np.asarray(region.any(axis=1 - axis)), step, grid.shape[axis]) for axis in (0, 1)]
+    if not all(cell.stop > cell.start for cell in cells):
+        return large
+    pixels = down, right = tuple(slice(cell.start * step, cell.stop * step) for cell in cells)
+    part = grid[cells[0], cells[1]]
+    # Cells without a value take that of the nearest one, or the region's border would fade to zero.
+    nearest = ndimage.distance_transform_edt(~np.isfinite(part), return_distances=False, return_indices=True)
+    by_row, by_column = (_between(side, step) for side in part.shape)
+    large[down, right] = (by_row @ part[tuple(nearest)] @ by_column.T) * region[pixels]
+    return large
 
 
-def _bilinear(
-    grid: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Interpolate on a product of row and column positions."""
-    by_row = _between(grid, rows)
-    return _between(by_row.T, columns).T
+def _cells(line: NDArray[np.bool_], step: int, count: int) -> slice:
+    """Return the cells along one axis that hold a region, and one more on each side."""
+    occupied = np.flatnonzero(line[: count * step])
+    if not occupied.size:
+        return slice(0, 0)
+    return slice(max(0, int(occupied[0]) // step - 1), min(count, int(occupied[-1]) // step + 2))
 
 
-def _between(values: NDArray[np.float32], positions: NDArray[np.float64]) -> NDArray[np.float32]:
-    low = np.floor(positions).astype(int)
-    high = np.minimum(low + 1, len(values) - 1)
-    share = (positions - low).astype(np.float32)[:, None]
-    result: NDArray[np.float32] = values[low] * (1 - share) + values[high] * share
-    return result
+@lru_cache(maxsize=256)
+def _between(count: int, step: int) -> NDArray[np.float32]:
+    """Return linear interpolation from cells to pixels along one axis as a matrix ``[pixel, cell]``."""
+    positions = np.clip((np.arange(count * step) + 0.5) / step - 0.5, 0, count - 1)
+    return np.maximum(0.0, 1.0 - np.abs(positions[:, None] - np.arange(count))).astype(np.float32)

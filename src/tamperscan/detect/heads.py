@@ -6,7 +6,6 @@ on the fly from authentic scans. ``combined`` adds the two, each in the unit of 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -18,6 +17,7 @@ from tamperscan.detect.statistics import WindowStatistics
 from tamperscan.detect.typicality import Evidence, Typicality, evidence
 from tamperscan.diffusion.weights import Weights
 from tamperscan.errors import WeightsError
+from tamperscan.safe_json import parse_json
 
 HeadName = Literal["typicality", "self-forged", "combined"]
 HEADS: Final[tuple[HeadName, ...]] = get_args(HeadName)
@@ -136,9 +136,9 @@ def read_combination(weights: Weights) -> Combination:
         If that was not measured, or is damaged.
     """
     try:
-        plain = json.loads((weights.folder / COMBINATION_FILE).read_text())
+        plain = parse_json((weights.folder / COMBINATION_FILE).read_bytes())
         return Combination(float(plain["typicality_spread"]), float(plain["odds_spread"]))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise WeightsError(
             f"{weights.folder}: does not say how its heads are combined ({error}). Run 'tamperscan calibrate' on it."
         ) from error

@@ -26,6 +26,10 @@ Value = TypeVar("Value", bound=np.generic)
 LEAST_LUNG_CM2 = CHEST_CT.least_cm2
 # The network sees 51 pixels around; beyond 40 nothing changes an energy by more than 0.001.
 _MARGIN_PX = 40
+# Sides of the parts that networks see are multiples of this, or a little more.
+_SIZES_PX = 32
+# Further than this no filter reaches that divides tissues or takes a slope.
+_FILTER_PX = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,16 +123,19 @@ class SliceMeter:
         look = self.look(image, spacing_mm)
         if look is None:
             return None
-        statistics = window_statistics(look.hu, look.noise, look.inside, look.tissues, spacing_mm)
+        step = grid_step(spacing_mm)
+        core = core_of(look.inside, step)
+        inside, noise = look.inside[core], look.noise[:, *core]
+        statistics = window_statistics(look.hu[core], noise, inside, look.tissues.part(core), spacing_mm)
         if not statistics.inside.any():
             return None
-        odds, step = None, grid_step(spacing_mm)
+        odds, place = None, _place(look.box, core)
         if self._head is not None:
-            places = place_odds(self._head.log_odds(look.shown, look.noise), look.inside, spacing_mm)
-            odds = _on_grid(places, look.box, image.shape, step, np.nan)
+            log_odds = self._head.log_odds(look.shown, look.noise)
+            odds = _on_grid(place_odds(log_odds[:, *core], inside, spacing_mm), place, image.shape, step, np.nan)
         region = np.zeros(image.shape, dtype=bool)
         region[look.box] = look.inside
-        return SliceMeasurement(_on_whole_grid(statistics, look.box, image.shape, step), region, odds)
+        return SliceMeasurement(_on_whole_grid(statistics, place, image.shape, step), region, odds)
 
     def look(self, image: NDArray[np.float32], spacing_mm: tuple[float, float]) -> SliceLook | None:
         """Find the region of a slice and predict the noise there; None where there is too little of it.
@@ -147,7 +154,7 @@ class SliceMeter:
         part, inside = image[box], region[box]
         shown = (viewer.window or self._window).to_model(part)
         noise = self.predict(shown)
-        return SliceLook(box, viewer.in_hu(part), inside, viewer.tissues(part, inside), shown, noise)
+        return SliceLook(box, viewer.in_hu(part), inside, _tissues(viewer, part, inside), shown, noise)
 
     def predict(self, shown: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict the noise of an image ``[row, column]`` in model units at the card's levels."""
@@ -166,15 +173,51 @@ def _window_and_levels(card: Card) -> tuple[IntensityWindow, NDArray[np.float32]
 
 
 def region_box(mask: NDArray[np.bool_], align: int) -> tuple[slice, slice]:
-    """Return the rows and columns around a region, with the margin that the network needs, aligned to a step."""
-    return (_span(np.asarray(mask.any(axis=1)), align), _span(np.asarray(mask.any(axis=0)), align))
+    """Return the rows and columns around a region, with the margin that the network needs, aligned to a step.
+
+    There are few sizes: a runtime prepares itself anew for each, which takes longer than a few rows more.
+    """
+    rows, columns = (_sized(np.asarray(mask.any(axis=axis)), align) for axis in (1, 0))
+    return rows, columns
 
 
-def _span(line: NDArray[np.bool_], align: int) -> slice:
+def _sized(line: NDArray[np.bool_], align: int) -> slice:
+    span, step = _span(line, align), -(-_SIZES_PX // align) * align
+    length = -(-(span.stop - span.start) // step) * step
+    stop = min(line.size, span.start + length)
+    return slice(max(0, stop - length) // align * align, stop)
+
+
+def core_of(mask: NDArray[np.bool_], align: int) -> tuple[slice, slice]:
+    """Return the rows and columns around a region that its filters reach: outside of them nothing of it is measured."""
+    margin = _FILTER_PX + align
+    return (_span(np.asarray(mask.any(axis=1)), align, margin), _span(np.asarray(mask.any(axis=0)), align, margin))
+
+
+def _span(line: NDArray[np.bool_], align: int, margin: int = _MARGIN_PX) -> slice:
     occupied = np.flatnonzero(line)
-    low = max(0, int(occupied[0]) - _MARGIN_PX) // align * align
-    high = min(line.size, -(-(int(occupied[-1]) + 1 + _MARGIN_PX) // align) * align)
+    low = max(0, int(occupied[0]) - margin) // align * align
+    high = min(line.size, -(-(int(occupied[-1]) + 1 + margin) // align) * align)
     return slice(low, high)
+
+
+def _place(box: tuple[slice, slice], core: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Return a part of a box as rows and columns of the slice."""
+    down, right = (slice(of.start + part.start, of.start + part.stop) for of, part in zip(box, core, strict=True))
+    return down, right
+
+
+def _tissues(viewer: Viewer, image: NDArray[np.float32], inside: NDArray[np.bool_]) -> Tissues:
+    """Divide a region into tissues, looking no further than their filters reach."""
+    core = core_of(inside, 1)
+    found = viewer.tissues(image[core], inside[core])
+    return Tissues(*(_laid_out(each, core, inside.shape) for each in (found.parenchyma, found.soft, found.between)))
+
+
+def _laid_out(part: NDArray[np.bool_], place: tuple[slice, slice], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    whole = np.zeros(shape, dtype=bool)
+    whole[place] = part
+    return whole
 
 
 def _on_whole_grid(

@@ -44,6 +44,10 @@ class Tissues:
     soft: NDArray[np.bool_]
     between: NDArray[np.bool_]
 
+    def part(self, box: tuple[slice, slice]) -> Tissues:
+        """Return those of some rows and columns."""
+        return Tissues(self.parenchyma[box], self.soft[box], self.between[box])
+
 
 def lung_mask(hu: NDArray[np.float32], spacing_mm: tuple[float, float]) -> NDArray[np.bool_]:
     """Find the lungs of one axial slice, with vessels, nodules and the pleural border filled in.
@@ -93,7 +97,7 @@ def _enclosed_lungs(
     hu: NDArray[np.float32], body: NDArray[np.bool_], pixel_mm: tuple[float, float]
 ) -> NDArray[np.bool_]:
     """Keep the air inside the body that is large and heavy enough to be lung."""
-    labels, _ = ndimage.label(ndimage.binary_fill_holes(body) & (hu < _AIR_HU))
+    labels, _ = ndimage.label(fill_holes(body) & (hu < _AIR_HU))
     return _keep(labels, pixel_mm, _MIN_COMPONENT_CM2, lambda pocket: _is_lung(hu, pocket, pixel_mm))
 
 
@@ -153,7 +157,7 @@ def _close_and_fill(mask: NDArray[np.bool_], pixel_mm: tuple[float, float]) -> N
     lungs, count = ndimage.label(mask)
     for index in range(1, count + 1):
         closed |= _close(lungs == index, _CLOSING_MM / min(pixel_mm))
-    holes, _ = ndimage.label(ndimage.binary_fill_holes(closed) & ~closed)
+    holes, _ = ndimage.label(fill_holes(closed) & ~closed)
     small = _keep(holes, pixel_mm, 0.0, lambda hole: _area_cm2(hole, pixel_mm) <= _LARGEST_HOLE_CM2)
     return closed | small
 
@@ -163,14 +167,30 @@ def _close(mask: NDArray[np.bool_], radius: float, *, fill: bool = False) -> NDA
 
     With ``fill``, what the grown mask encloses belongs to it, however far from the mask: the middle of a large lung.
     """
+    closed = np.zeros(mask.shape, dtype=bool)
     if not mask.any():
-        return mask
+        return closed
+    # A closed mask reaches no further than the rectangle around it.
+    box = ndimage.find_objects(mask.view(np.uint8))[0]
     margin = int(np.ceil(radius)) + 1
-    padded = np.pad(mask, margin)
+    padded = np.pad(mask[box], margin)
     near = ndimage.distance_transform_edt(~padded) <= radius
-    near = ndimage.binary_fill_holes(near) if fill else near
-    closed: NDArray[np.bool_] = ndimage.distance_transform_edt(near) > radius
-    return closed[margin:-margin, margin:-margin]
+    near = fill_holes(near) if fill else near
+    closed[box] = (ndimage.distance_transform_edt(near) > radius)[margin:-margin, margin:-margin]
+    return closed
+
+
+def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask and what it encloses, as `binary_fill_holes` of scipy does by growing the outside step by step."""
+    labels, count = ndimage.label(~mask)
+    outside = np.zeros(count + 1, dtype=bool)
+    if not mask.size:
+        return mask
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        outside[edge] = True
+    outside[0] = False
+    filled: NDArray[np.bool_] = ~outside[labels]
+    return filled
 
 
 def _enlarge(mask: NDArray[np.bool_], step: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:

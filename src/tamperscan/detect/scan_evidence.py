@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tamperscan.detect.ahead import map_ahead
 from tamperscan.detect.anatomy import anatomy_of
 from tamperscan.detect.enlarge import enlarge
 from tamperscan.detect.evidence_words import tell
@@ -76,12 +77,13 @@ class ScanEvidence:
         """Return the suspicion of places, float32 ``[slice, row, column]``, pooled along the slices."""
         return pool_slices(self._grid, self.spacing_mm[0])
 
-    def enlarged(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the suspicion on the scan's own grid; 0 where it was not looked."""
+    def enlarged(self, pooled: NDArray[np.float32], workers: int = 1) -> NDArray[np.float32]:
+        """Return the suspicion on the scan's own grid, 0 where it was not looked; by so many threads."""
         full = np.zeros(self.regions.shape, dtype=np.float32)
-        for index, places in enumerate(pooled):
-            if index in self._odds or index in self._reasons:
-                full[index] = enlarge(places, self.step, self.regions[index])
+        measured = sorted(self._odds.keys() | self._reasons.keys())
+        large = map_ahead(lambda index: enlarge(pooled[index], self.step, self.regions[index]), measured, workers)
+        for index, image in zip(measured, large, strict=True):
+            full[index] = image
         return full
 
     def pixel(self, place: int) -> int:

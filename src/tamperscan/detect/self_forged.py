@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +15,15 @@ from tamperscan.diffusion.networks import Device, Precision, open_network
 from tamperscan.diffusion.runtime import pad_to_stride
 from tamperscan.diffusion.weights import Card, Weights
 from tamperscan.errors import WeightsError
+from tamperscan.safe_json import parse_json
 from tamperscan.scan.windows import LUNG_NOISE_CT
 
 HEAD_FILE = "self-forged.onnx"
 FACTS_FILE = "self-forged.json"
 # A single pixel is never sure beyond this; what matters is how much of a place looks altered.
-_LARGEST_ODDS = 8.0
+LARGEST_ODDS = 8.0
 # A window of the size of a small lesion; see docs/results.md for others.
-_SMOOTHING_MM = 4.0
+SMOOTHING_MM = 4.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SelfForgedNetwork:
         A checked folder of weights that holds a head.
     threads
         CPU threads; None for one each core that this process may use.
-    device, precision
+    calls, device, precision
         As for `tamperscan.diffusion.networks.open_network`.
 
     Raises
@@ -77,6 +77,7 @@ class SelfForgedNetwork:
         weights: Weights,
         *,
         threads: int | None = None,
+        calls: int = 1,
         device: Device = "auto",
         precision: Precision = "auto",
     ) -> None:
@@ -85,6 +86,7 @@ class SelfForgedNetwork:
         self._network = open_network(
             weights.folder / HEAD_FILE,
             threads=threads,
+            calls=calls,
             device=device,
             precision=precision,
             advice="Make the head anew.",
@@ -125,10 +127,16 @@ def read_facts(weights: Weights) -> HeadFacts:
             f"{weights.folder}: holds no self-forged head. Make one with 'tamperscan train-head', or use the head"
             " 'typicality'."
         )
-    plain = json.loads((weights.folder / FACTS_FILE).read_text())
-    facts = HeadFacts(
-        tuple(plain["levels_hu"]), tuple(tuple(names) for names in plain["held_out"]), dict(plain["training"])
-    )
+    try:
+        plain = parse_json((weights.folder / FACTS_FILE).read_bytes())
+        facts = HeadFacts(
+            tuple(plain["levels_hu"]), tuple(tuple(names) for names in plain["held_out"]), dict(plain["training"])
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise WeightsError(
+            f"{weights.folder}: its {FACTS_FILE} can't be used ({problem}). Make the head anew."
+        ) from error
     if facts.levels_hu != head_levels(weights.card):
         raise WeightsError(f"{weights.folder}: its head was made for other noise levels. Make the head anew.")
     return facts
@@ -158,10 +166,10 @@ def place_odds(
     float32 ``[member, row, column]`` on the coarse grid; NaN outside the region.
     """
     step = grid_step(spacing_mm)
-    sigma = _SMOOTHING_MM / (step * float(np.mean(spacing_mm)))
+    sigma = SMOOTHING_MM / (step * float(np.mean(spacing_mm)))
     weight = block_mean(region.astype(np.float32), step)
     share = ndimage.gaussian_filter(weight, sigma, mode="constant")
-    clipped = np.clip(odds, -_LARGEST_ODDS, _LARGEST_ODDS) * region
+    clipped = np.clip(odds, -LARGEST_ODDS, LARGEST_ODDS) * region
     totals = [ndimage.gaussian_filter(block_mean(each, step), sigma, mode="constant") for each in clipped]
     known = weight > 0.5
     places = [np.where(known, total / np.maximum(share, 1e-3), np.float32(np.nan)) for total in totals]
@@ -189,4 +197,4 @@ def suspicion_of_odds(
     """
     chosen = places if members is None else places[list(members)]
     odds = np.asarray(chosen.mean(axis=0), np.float32)
-    return odds, odds + np.float32(_LARGEST_ODDS)
+    return odds, odds + np.float32(LARGEST_ODDS)

@@ -8,21 +8,22 @@ the ``train`` extra (torch).
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.detect.crops import CachedScan, CropSource, build_cache, read_cache
+from tamperscan.detect.learning_set import Vetting, crop_shares
 from tamperscan.detect.pretexts import ALTERATIONS, Denoise, ForgedCrop, forge_crop
 from tamperscan.detect.self_forged import FACTS_FILE, HEAD_FILE, HeadFacts
-from tamperscan.diffusion.predictor import NoisePredictor
+from tamperscan.diffusion.predictor import NoisePredictor, Predictor
 from tamperscan.diffusion.weights import Weights, write_card
 from tamperscan.errors import TrainingError
-from tamperscan.scan import Scan
+from tamperscan.files import copy_file, make_folder, write_file
+from tamperscan.scan import PlannedScan, Scan
 from tamperscan.scan.windows import LUNG_NOISE_CT, IntensityWindow
 
 if TYPE_CHECKING:
@@ -61,14 +62,24 @@ class ForgingSource:
     def __init__(
         self,
         crops: CropSource,
-        predictor: NoisePredictor,
+        predictor: Predictor,
         window: IntensityWindow,
         crop_px: int,
         modality: Literal["CT", "MR"] = "CT",
     ) -> None:
         self._crops, self._window, self._crop_px = crops, window, crop_px
         self._forge = self._forge_lung if modality == "CT" else self._forge_body
+        self._predictor = predictor
         self._denoise = denoiser(predictor, window)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is made of the rest."""
+        return {name: value for name, value in vars(self).items() if name != "_denoise"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make it again."""
+        vars(self).update(state)
+        self._denoise = denoiser(self._predictor, self._window)
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Draw crops and how far each pixel was altered, both ``[count, 1, row, column]``."""
@@ -101,7 +112,32 @@ class ForgingSource:
         return shifted
 
 
-def denoiser(predictor: NoisePredictor, window: IntensityWindow) -> Denoise:
+class PredictorToSend:
+    """A noise predictor that can be sent to another process: it is loaded where it is first used.
+
+    Parameters
+    ----------
+    weights
+        Of the predictor; it gets one thread, as there is a process for each core.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        self.stride = weights.card.stride
+        self._weights = weights
+        self._loaded: NoisePredictor | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was loaded."""
+        return {**vars(self), "_loaded": None}
+
+    def predict(self, image: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict the noise; see `NoisePredictor.predict`."""
+        if self._loaded is None:
+            self._loaded = NoisePredictor(self._weights, threads=1)
+        return self._loaded.predict(image, levels)
+
+
+def denoiser(predictor: Predictor, window: IntensityWindow) -> Denoise:
     """Return a function that takes noise of a level in HU off an image in HU; what the window clips stays as it is."""
 
     def denoise(hu: NDArray[np.float32], level_hu: float) -> NDArray[np.float32]:
@@ -114,10 +150,11 @@ def denoiser(predictor: NoisePredictor, window: IntensityWindow) -> Denoise:
 
 
 def cache_patients(
-    patients: Callable[[], Iterable[tuple[str, Scan]]],
+    patients: Callable[[], Iterable[tuple[str, Scan | PlannedScan]]],
     folder: Path,
     *,
     of: str,
+    arrays: Path | None = None,
     on_scan: Callable[[str], None] = lambda name: None,
 ) -> list[tuple[str, CachedScan]]:
     """Cache the scans of patients for crops, or find the cache of an earlier run.
@@ -130,23 +167,43 @@ def cache_patients(
         Of the run.
     of
         What the scans are, in whatever words; a cache of others is refused.
+    arrays
+        Folder of the decoded scans, which runs may share; None for the run's own.
     on_scan
         Called with the name of each scan that is in the cache.
     """
     cached = read_cache(folder / CACHE_FOLDER, of=of)
-    if cached is None:
+    if cached is None or not (folder / PATIENTS_FILE).exists():
         names: list[str] = []
-        cached = build_cache(_noting(patients(), names), folder / CACHE_FOLDER, on_scan, of=of)
-        (folder / PATIENTS_FILE).write_text(json.dumps(names))
+        notes = _Notes(patients(), names, on_scan)
+        cached = build_cache(notes, folder / CACHE_FOLDER, notes.cached, of=of, arrays=arrays)
+        write_file(folder / PATIENTS_FILE, json.dumps(names).encode())
     else:
         names = json.loads((folder / PATIENTS_FILE).read_text())
     return list(zip(names, cached, strict=True))
 
 
-def _noting(patients: Iterable[tuple[str, Scan]], names: list[str]) -> Iterator[Scan]:
-    for patient, scan in patients:
-        names.append(patient)
-        yield scan
+class _Notes:
+    """Gives scans, and notes whose each is that comes into the cache; some can't be read."""
+
+    def __init__(
+        self,
+        patients: Iterable[tuple[str, Scan | PlannedScan]],
+        names: list[str],
+        on_scan: Callable[[str], None],
+    ) -> None:
+        self._patients, self._names, self._on_scan = patients, names, on_scan
+        self._patient = ""
+
+    def __iter__(self) -> Iterator[Scan | PlannedScan]:
+        for patient, scan in self._patients:
+            self._patient = patient
+            yield scan
+
+    def cached(self, name: str) -> None:
+        """Note the patient of the scan that was given last."""
+        self._names.append(self._patient)
+        self._on_scan(name)
 
 
 def members_of(patients: Iterable[str], members: int) -> dict[str, int]:
@@ -181,6 +238,8 @@ def train_member(
     *,
     members: int,
     seed: int = 0,
+    loaders: int | None = None,
+    vetting: Vetting | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> None:
     """Train one member on the patients that it does not hold out; a killed run goes on.
@@ -195,7 +254,10 @@ def train_member(
         Of the run; the member's own lies below.
     member, members
         Which one, of how many.
-    settings, seed, report
+    vetting
+        Largest shares of a scanner and a patient, the usual ones if None; `vet` has left out what is not to be
+        learned from.
+    settings, seed, loaders, report
         As for `tamperscan.diffusion.head_training.train_head`.
     """
     from tamperscan.diffusion.export import read_local_unet
@@ -204,9 +266,11 @@ def train_member(
     window = _window(weights)
     held_out = members_of([patient for patient, _ in scans], members)
     own = [cached for patient, cached in scans if held_out[patient] != member]
-    modality, predictor = weights.card.modality, NoisePredictor(weights, threads=1)
+    modality, predictor = weights.card.modality, PredictorToSend(weights)
     scale = window if modality == "CT" else None
-    crops = CropSource(folder / CACHE_FOLDER, own, crop_px=settings.crop_px, window=scale, gain=_MR_GAIN)
+    shares = crop_shares([each for each in scans if held_out[each[0]] != member], vetting or Vetting())
+    cut: dict[str, Any] = {"crop_px": settings.crop_px, "window": scale, "gain": _MR_GAIN, "shares": shares}
+    crops = CropSource(folder / CACHE_FOLDER, own, **cut)
     source = ForgingSource(crops, predictor, window, settings.crop_px, modality)
     sigmas = tuple(level / window.units_per_model_unit for level in settings.levels_hu)
     train_head(
@@ -216,6 +280,7 @@ def train_member(
         sigmas,
         member_folder(folder, member),
         seed=seed + member,
+        loaders=loaders,
         report=report,
     )
 
@@ -228,6 +293,7 @@ def assemble_head(
     settings: HeadSettings,
     *,
     members: int,
+    vetting: Mapping[str, Any] | None = None,
 ) -> Weights:
     """Join trained members to a head, and add it to weights.
 
@@ -245,6 +311,8 @@ def assemble_head(
         As in the training.
     members
         How many.
+    vetting
+        What was left out, for the card.
 
     Raises
     ------
@@ -265,14 +333,14 @@ def assemble_head(
             "alterations": list(ALTERATIONS),
             "runs": [{"steps": run.steps, "loss": round(run.loss, 5), "seconds": round(run.seconds)} for run in runs],
             "scans": [{"patient": name, "name": each.name, "slices": each.slices} for name, each in scans],
+            "vetting": dict(vetting or {}),
         },
     )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name in weights.card.files:
-        if (out / name).resolve() != (weights.folder / name).resolve():
-            shutil.copyfile(weights.folder / name, out / name)
+        copy_file(weights.folder / name, out / name)
     export_head(HeadEnsemble([run.head for run in runs]), len(settings.levels_hu), out / HEAD_FILE)
-    (out / FACTS_FILE).write_text(json.dumps(facts.as_dict(), indent=1) + "\n")
+    write_file(out / FACTS_FILE, (json.dumps(facts.as_dict(), indent=1) + "\n").encode())
     files = dict.fromkeys([*weights.card.files, HEAD_FILE, FACTS_FILE], "")
     return write_card(out, weights.card.model_copy(update={"files": files}))
 

@@ -103,6 +103,7 @@ class WindowAverager:
     def __init__(self, spacing_mm: tuple[float, float], window_mm: float) -> None:
         self.step = grid_step(spacing_mm)
         self._window = window_mm / (self.step * float(np.mean(spacing_mm)))
+        self._matrices: dict[int, NDArray[np.float32]] = {}
 
     def blocks(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Average over blocks; rows and columns that fill no block are left out."""
@@ -110,10 +111,17 @@ class WindowAverager:
 
     def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Average over windows, on the coarse grid; what lies outside counts zero."""
-        averaged: NDArray[np.float32] = ndimage.gaussian_filter(
-            self.blocks(values), self._window, mode="constant", truncate=2.5
-        )
-        return averaged
+        blocks = self.blocks(values)
+        down, right = (self._along(side) for side in blocks.shape)
+        return np.asarray(down @ blocks @ right, dtype=np.float32)
+
+    def _along(self, side: int) -> NDArray[np.float32]:
+        """Return the window as a matrix: on so coarse a grid a product takes less than a filter does."""
+        if side not in self._matrices:
+            identity = np.eye(side)
+            window = ndimage.gaussian_filter1d(identity, self._window, axis=0, mode="constant", truncate=2.5)
+            self._matrices[side] = np.asarray(window, dtype=np.float32)
+        return self._matrices[side]
 
 
 def _by_tissue(
@@ -203,8 +211,9 @@ def _centred_mm(
     """Distance from the middle of the lungs' bounding box: noise is stronger in the middle of the body."""
     rows, columns = np.nonzero(lung)
     middle = ((rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2) if len(rows) else (0.0, 0.0)
-    row, column = np.indices(lung.shape, dtype=np.float32)
-    return (
-        averager.blocks(np.asarray((row - middle[0]) * spacing_mm[0], dtype=np.float32)),
-        averager.blocks(np.asarray((column - middle[1]) * spacing_mm[1], dtype=np.float32)),
+    down, right = (
+        (np.arange(side // averager.step) * averager.step + (averager.step - 1) / 2 - centre) * pixel_mm
+        for side, centre, pixel_mm in zip(lung.shape, middle, spacing_mm, strict=True)
     )
+    row, column = np.meshgrid(down.astype(np.float32), right.astype(np.float32), indexing="ij")
+    return row, column

@@ -7,17 +7,21 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tamperscan.detect.crops import CachedScan, CropSource, build_cache, read_cache
+from tamperscan.detect.learning_set import Vetting, crop_shares, vet
+from tamperscan.detect.review import write_review
 from tamperscan.diffusion.loss_curve import write_loss_curve
 from tamperscan.diffusion.presets import TrainingPreset
 from tamperscan.diffusion.weights import Card, Weights, open_weights
 from tamperscan.errors import ScanError, TrainingError
-from tamperscan.scan import Scan, iter_scans
+from tamperscan.scan import PlannedScan, Scan, plan_scans
 from tamperscan.scan.windows import IntensityWindow
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ SCREENING_LEVELS_HU = (15.0, 26.0)
 SCREENING_LEVELS_OF_RANGE = (0.012, 0.024)
 # MR crops are brightened or darkened by up to this factor.
 _MR_GAIN = 1.4
+_LONGEST_DECODING = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,16 @@ class TrainingOptions:
         Seed of weights, crops and noise.
     bf16
         Convolutions in bfloat16; None for where the hardware is fast at it.
+    loaders
+        Processes that draw crops ahead; None for as many as there are cores beside a GPU, and none beside a CPU.
     licence
         Goes to the card.
     data
         What the scans are; an interrupted run goes on only with the same.
+    arrays
+        Folder of the decoded scans, which runs may share; None for the run's own.
+    vetting
+        What may be learned from.
     """
 
     preset: TrainingPreset
@@ -61,8 +72,11 @@ class TrainingOptions:
     steps: int | None = None
     seed: int = 0
     bf16: bool | None = None
+    loaders: int | None = None
     licence: str = ""
     data: str = ""
+    arrays: Path | None = None
+    vetting: Vetting = field(default_factory=Vetting)
 
 
 def find_scans(
@@ -86,13 +100,52 @@ def find_scans(
     on_error
         Called with what can't be read or used.
     """
+    for planned in plan_training(folder, modality, patterns=patterns, on_error=on_error):
+        scan = planned.read()
+        if scan is not None:
+            yield scan
+        del scan  # or it would stay in memory while the next one is read
+
+
+def plan_training(
+    folder: Path,
+    modality: str,
+    *,
+    patterns: list[str] | None = None,
+    on_error: Callable[[ScanError], None] = lambda error: None,
+) -> Iterator[PlannedScan]:
+    """Yield the scans to learn from, not decoded yet; otherwise as `find_scans`."""
     for place in _places(folder, patterns, on_error):
-        scans = iter_scans(place, on_error=on_error) if patterns is None else _scans_if_any(place, on_error)
-        for scan in scans:
-            if scan.modality == modality:
-                yield scan
-            else:
-                on_error(ScanError(place, f"is {scan.modality}, not {modality}", "Leave it out"))
+        for planned in plan_scans(place, on_error=on_error) if patterns is None else _plan_if_any(place, on_error):
+            yield replace(planned, read=partial(_read_if, planned, place, modality, on_error))
+
+
+def _read_if(planned: PlannedScan, place: Path, modality: str, on_error: Callable[[ScanError], None]) -> Scan | None:
+    """Decode a scan; None where that fails, or where it is of another modality, both told."""
+    scan = planned.read()
+    if scan is None or scan.modality == modality:
+        return scan
+    on_error(ScanError(place, f"is {scan.modality}, not {modality}", "Leave it out"))
+    return None
+
+
+def plan_patients(
+    folder: Path,
+    modality: str,
+    *,
+    split: Path | None = None,
+    parts: list[str],
+    on_error: Callable[[ScanError], None] = lambda error: None,
+) -> Iterator[tuple[str, PlannedScan]]:
+    """Yield (patient, scan), not decoded yet; otherwise as `find_patients`."""
+    if split is None:
+        for planned in plan_training(folder, modality, on_error=on_error):
+            yield planned.name, planned
+        return
+    for part in parts:
+        for pattern in read_split(split, part):
+            for planned in plan_training(folder, modality, patterns=[pattern], on_error=on_error):
+                yield pattern, planned
 
 
 def find_patients(
@@ -114,14 +167,11 @@ def find_patients(
     parts
         Which parts of the split.
     """
-    if split is None:
-        for scan in find_scans(folder, modality, on_error=on_error):
-            yield scan.name, scan
-        return
-    for part in parts:
-        for pattern in read_split(split, part):
-            for scan in find_scans(folder, modality, patterns=[pattern], on_error=on_error):
-                yield pattern, scan
+    for patient, planned in plan_patients(folder, modality, split=split, parts=parts, on_error=on_error):
+        scan = planned.read()
+        if scan is not None:
+            yield patient, scan
+        del scan  # or it would stay in memory while the next one is read
 
 
 def read_split(path: Path, part: str) -> list[str]:
@@ -150,12 +200,13 @@ def name_data(folder: Path, patterns: list[str] | None) -> str:
 
 
 def train_detector(
-    scans: Iterator[Scan],
+    scans: Iterator[Scan | PlannedScan],
     out: Path,
     options: TrainingOptions,
     *,
     on_scan: Callable[[str], None] = lambda name: None,
     report: Callable[[Progress], None] = lambda progress: None,
+    on_left_out: Callable[[str], None] = lambda sentence: None,
 ) -> Weights:
     """Train a noise predictor on authentic scans and write it as weights.
 
@@ -164,13 +215,15 @@ def train_detector(
     Parameters
     ----------
     scans
-        Authentic scans; consumed only if ``out`` has no cache yet.
+        Authentic scans, decoded or still to be; consumed only if ``out`` has no cache yet.
     out
         Folder of the run: ``cache/``, ``state.safetensors``, ``loss.csv`` and at the end ``loss.png``, ``weights/``.
     options
         What to train.
     on_scan, report
         Called with the name of each scan that is in the cache, and after each step.
+    on_left_out
+        Told of each scan that is not learned from.
 
     Raises
     ------
@@ -187,19 +240,34 @@ def train_detector(
         raise TrainingError(
             f"training needs packages that are not installed ({error.name}). Run: pip install 'tamperscan[train]'."
         ) from error
-    state = PartialState(cpu=not torch.cuda.is_available())
+    # While one process decodes an archive, the others wait for it, longer than they would by themselves.
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=_LONGEST_DECODING)
     with state.main_process_first():
         cached = read_cache(out / CACHE_FOLDER, of=options.data)
-        cached = cached or build_cache(scans, out / CACHE_FOLDER, on_scan, of=options.data)
+        cached = cached or build_cache(scans, out / CACHE_FOLDER, on_scan, of=options.data, arrays=options.arrays)
+        vetted = vet([(entry.name, entry) for entry in cached], out / CACHE_FOLDER, options.vetting, on_left_out)
+    cached, shares = [entry for _, entry in vetted.scans], crop_shares(vetted.scans, options.vetting)
     preset = options.preset
     window = IntensityWindow(*preset.window) if preset.window else None
-    crops = CropSource(out / CACHE_FOLDER, cached, crop_px=preset.crop_px, window=window, **_augmentation(preset))
-    run = train(preset, crops, out, seed=options.seed, steps=options.steps, bf16=options.bf16, report=report)
-    card = _card(options, cached, {"steps": run.step, "loss": round(run.loss, 5), "seconds": round(run.seconds)})
+    augmentation = _augmentation(preset) | {"shares": shares}
+    crops = CropSource(out / CACHE_FOLDER, cached, crop_px=preset.crop_px, window=window, **augmentation)
+    run = train(
+        preset,
+        crops,
+        out,
+        seed=options.seed,
+        steps=options.steps,
+        bf16=options.bf16,
+        loaders=options.loaders,
+        report=report,
+    )
+    outcome = {"steps": run.step, "loss": round(run.loss, 5), "seconds": round(run.seconds), "processes": run.processes}
+    card = _card(options, cached, outcome | {"vetting": vetted.facts})
     with state.main_process_first():  # of several processes only one writes
         if state.is_main_process:
             write_loss_curve(out / LOSS_FILE, out / LOSS_PICTURE)
             export_weights(run.network, card, out / WEIGHTS_FOLDER)
+            write_review(out, out / WEIGHTS_FOLDER, cached)
     return open_weights(out / WEIGHTS_FOLDER)
 
 
@@ -226,8 +294,8 @@ def _places(folder: Path, patterns: list[str] | None, on_error: Callable[[ScanEr
     return sorted(places)
 
 
-def _scans_if_any(place: Path, on_error: Callable[[ScanError], None]) -> Iterator[Scan]:
-    """Read what a place holds; one that holds nothing is told once and does not end a run over many."""
+def _plan_if_any(place: Path, on_error: Callable[[ScanError], None]) -> Iterator[PlannedScan]:
+    """Find what a place holds; one that holds nothing is told once and does not end a run over many."""
     told: list[ScanError] = []
 
     def tell(error: ScanError) -> None:
@@ -235,7 +303,7 @@ def _scans_if_any(place: Path, on_error: Callable[[ScanError], None]) -> Iterato
         on_error(error)
 
     try:
-        yield from iter_scans(place, on_error=tell)
+        yield from plan_scans(place, on_error=tell)
     except ScanError as error:
         if not told:
             on_error(error)

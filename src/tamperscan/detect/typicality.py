@@ -126,16 +126,66 @@ def fit_typicality(patients: Iterable[Sequence[WindowStatistics]]) -> Typicality
     TrainingError
         If some tissue was measured in no window.
     """
-    # Without any patient there is still a shape to say in an error.
-    terms, centred, weights = [np.empty((0, TERMS))], [np.empty((0, len(FEATURES)))], [np.empty(0)]
-    for slices in patients:
-        chosen = [_windows_to_learn_from(statistics) for statistics in slices if statistics.inside.any()]
-        windows = sum(len(each) for each, _ in chosen)
-        for some_terms, some_centred in chosen:
-            terms.append(some_terms)
-            centred.append(some_centred)
-            weights.append(np.full(len(some_terms), windows**-0.5))
-    return _regress(np.concatenate(terms), np.concatenate(centred), np.concatenate(weights))
+    return fit_windows([windows_of(slices) for slices in patients])
+
+
+@dataclass(frozen=True, eq=False)
+class PatientWindows:
+    """Windows of one patient to learn from, or a sample of them.
+
+    Attributes
+    ----------
+    terms
+        float64 ``[window, term]``: anatomy.
+    centred
+        float64 ``[window, feature]``: what is to be expected there.
+    windows
+        How many there were before a sample was drawn.
+    """
+
+    terms: Array
+    centred: Array
+    windows: int
+
+    def some(self, count: int, rng: np.random.Generator) -> PatientWindows:
+        """Draw so many of the windows, none twice, in their order; all where there are no more."""
+        if count >= len(self.terms):
+            return self
+        chosen = np.sort(rng.choice(len(self.terms), count, replace=False))
+        return PatientWindows(self.terms[chosen], self.centred[chosen], self.windows)
+
+
+def windows_of(slices: Iterable[WindowStatistics]) -> PatientWindows:
+    """Return what can be learned from a patient's slices."""
+    chosen = [_windows_to_learn_from(statistics) for statistics in slices if statistics.inside.any()]
+    return joined([PatientWindows(terms, centred, len(terms)) for terms, centred in chosen])
+
+
+def joined(parts: Sequence[PatientWindows]) -> PatientWindows:
+    """Join the windows of a patient's slices or scans."""
+    # Without any there is still a shape to say in an error.
+    terms = np.concatenate([np.empty((0, TERMS)), *(part.terms for part in parts)])
+    centred = np.concatenate([np.empty((0, len(FEATURES))), *(part.centred for part in parts)])
+    return PatientWindows(terms, centred, sum(part.windows for part in parts))
+
+
+def fit_windows(patients: Sequence[PatientWindows]) -> Typicality:
+    """Learn what is typical from authentic windows.
+
+    Parameters
+    ----------
+    patients
+        The windows of each patient, weighed as `fit_typicality` says; a sample weighs as much as what it was drawn of.
+
+    Raises
+    ------
+    TrainingError
+        If some tissue was measured in no window.
+    """
+    every = joined(patients)
+    known = [patient for patient in patients if len(patient.terms)]
+    weights = [np.full(len(each.terms), each.windows**-0.5 * (each.windows / len(each.terms))) for each in known]
+    return _regress(every.terms, every.centred, np.concatenate([np.empty(0), *weights]))
 
 
 def _windows_to_learn_from(statistics: WindowStatistics) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from tamperscan.diffusion.runtime import onnxruntime
 from tamperscan.diffusion.unet import LocalUNet, LocalUNetSettings
 from tamperscan.diffusion.weights import NETWORK_FILE, Card, Weights, write_card
 from tamperscan.errors import WeightsError
+from tamperscan.files import make_folder, write_file
 
 SAFETENSORS_FILE = "network.safetensors"
 _OPSET = 18
@@ -44,7 +45,7 @@ def export_weights(network: nn.Module, card: Card, folder: Path, *, safetensors:
     WeightsError
         If the exported network does not give what the network gives.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     network = network.eval()
     names = [NETWORK_FILE]
     _export_onnx(network, card, folder / NETWORK_FILE)
@@ -52,7 +53,7 @@ def export_weights(network: nn.Module, card: Card, folder: Path, *, safetensors:
     if safetensors:
         tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
         # Its own way to write a file gives it to this user alone, and weights are often shared.
-        (folder / SAFETENSORS_FILE).write_bytes(save(tensors))
+        write_file(folder / SAFETENSORS_FILE, save(tensors))
         names.append(SAFETENSORS_FILE)
     return write_card(folder, card.model_copy(update={"files": dict.fromkeys(names, "")}))
 
@@ -115,7 +116,7 @@ def export_onnx(
     assert program is not None
     model = program.model_proto
     _strip_notes(model)
-    onnx.save(model, path)
+    write_file(path, model.SerializeToString())
 
 
 def _strip_notes(model: onnx.ModelProto) -> None:

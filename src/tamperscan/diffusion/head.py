@@ -7,12 +7,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from tamperscan.diffusion.front import HEAD_LEVEL, NOISE_SCALE
 from tamperscan.diffusion.unet import LocalUNet, LocalUNetSettings
-
-# The network's second input is a high-pass over a level; this one brings tissue texture to the order of one.
-_LEVEL = 0.05
-# Predicted noise is standardised; at this scale its high-pass is of the order of the image's.
-_NOISE_SCALE = 0.3
 
 
 @dataclass(frozen=True)
@@ -78,8 +74,8 @@ class ForgeryHead(nn.Module):
         -------
         ``[n, 1, row, column]``.
         """
-        shown = torch.cat((image, noise * _NOISE_SCALE), dim=1)
-        level = torch.full((image.shape[0],), _LEVEL, dtype=image.dtype, device=image.device)
+        shown = torch.cat((image, noise * NOISE_SCALE), dim=1)
+        level = torch.full((image.shape[0],), HEAD_LEVEL, dtype=image.dtype, device=image.device)
         logits: Tensor = self.network(shown, level)
         return logits
 

@@ -19,9 +19,11 @@ from torch.nn import functional
 from tamperscan.diffusion.ema import Ema
 from tamperscan.diffusion.hardware import fast_at_bf16
 from tamperscan.diffusion.head import ForgeryHead, HeadSettings
-from tamperscan.diffusion.state import STATE_FILE, average_of, read_state, restore_state, save_state
+from tamperscan.diffusion.loading import loaders_for, steps_ahead
+from tamperscan.diffusion.state import STATE_FILE, average_of, read_state, refuse_another_run, restore_state, save_state
 from tamperscan.diffusion.train import LOSS_FILE, Progress
 from tamperscan.errors import TrainingError
+from tamperscan.files import add_line, make_folder
 
 _SECONDS_BETWEEN_SAVES = 45.0
 _WARMUP_STEPS = 100
@@ -57,6 +59,7 @@ def train_head(
     folder: Path,
     *,
     seed: int = 0,
+    loaders: int | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> ForgeryHead:
     """Train until the steps are done; go on from the folder's state if there is one.
@@ -78,6 +81,8 @@ def train_head(
         Holds the state and the loss curve.
     seed
         Seed of weights and crops.
+    loaders
+        Processes that forge crops ahead; None for as many as there are cores beside a GPU, and none beside a CPU.
     report
         Called after each step.
 
@@ -87,7 +92,7 @@ def train_head(
         If the folder's state belongs to other settings, or the loss is not finite.
     """
     torch.manual_seed(seed)
-    return _HeadTrainer(settings, crops, predictor, sigmas, folder, seed).run(report)
+    return _HeadTrainer(settings, crops, predictor, sigmas, folder, seed).run(report, loaders)
 
 
 def read_head(folder: Path, settings: HeadSettings) -> HeadRun:
@@ -107,6 +112,18 @@ def read_head(folder: Path, settings: HeadSettings) -> HeadRun:
     head = ForgeryHead(settings)
     head.load_state_dict(average_of(tensors))
     return HeadRun(head, int(facts["step"]), float(facts["loss"]), float(facts["seconds"]))
+
+
+@dataclass(frozen=True)
+class ForgedDraw:
+    """Draws what one step needs: so many forged crops, and where they were altered."""
+
+    crops: ForgedCrops
+    batch: int
+
+    def __call__(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return crops and how far each pixel was altered."""
+        return self.crops.draw(rng, self.batch)
 
 
 class _HeadTrainer:
@@ -130,12 +147,20 @@ class _HeadTrainer:
         self.low_precision = fast_at_bf16()
         self.step, self.loss, self.seconds = 0, math.nan, 0.0
 
-    def run(self, report: Callable[[Progress], None]) -> ForgeryHead:
+    def run(self, report: Callable[[Progress], None], loaders: int | None = None) -> ForgeryHead:
         self._load()
+        steps = steps_ahead(
+            ForgedDraw(self.crops, self.settings.batch),
+            (self.seed,),
+            self.step,
+            self.settings.steps,
+            loaders=loaders_for(self.device.type) if loaders is None else loaders,
+            pinned=self.device.type == "cuda",
+        )
         begun = saved = time.monotonic()
         first, before = self.step, self.seconds
-        while self.step < self.settings.steps:
-            self._learn()
+        for image, altered in steps:
+            self._learn(image.to(self.device, non_blocking=True), altered.to(self.device, non_blocking=True))
             self.seconds = before + time.monotonic() - begun
             pace = (time.monotonic() - begun) / (self.step - first)
             left = pace * (self.settings.steps - self.step)
@@ -151,11 +176,9 @@ class _HeadTrainer:
     def _placed(self, network: nn.Module) -> nn.Module:
         return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def _learn(self) -> None:
+    def _learn(self, image: Tensor, altered: Tensor) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
-        rng = np.random.default_rng((self.seed, self.step))
-        image, altered = (torch.from_numpy(each).to(self.device) for each in self.crops.draw(rng, self.settings.batch))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
             logits = self.network(image, self._noise(image)).float()
         loss = self._loss(logits, altered)
@@ -194,18 +217,16 @@ class _HeadTrainer:
         return {"settings": json.dumps(self.settings.as_dict()), "seed": str(self.seed), "sigmas": repr(self.sigmas)}
 
     def _save(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         facts = self._facts() | {"step": str(self.step), "loss": repr(self.loss), "seconds": repr(self.seconds)}
         save_state(self.folder / STATE_FILE, (self.network, self.ema.model, self.optimiser), facts)
-        with (self.folder / LOSS_FILE).open("a") as curve:
-            curve.write(f"{self.step},{self.loss:.6f},{self.seconds:.1f}\n")
+        add_line(self.folder / LOSS_FILE, f"{self.step},{self.loss:.6f},{self.seconds:.1f}")
 
     def _load(self) -> None:
         path = self.folder / STATE_FILE
         if not path.exists():
             return
         facts, tensors = read_state(path)
-        if any(facts.get(name) != value for name, value in self._facts().items()):
-            raise TrainingError(f"{path}: is of a run with other settings. Choose another --out folder.")
+        refuse_another_run(path, facts, self._facts())
         self.step, self.loss, self.seconds = int(facts["step"]), float(facts["loss"]), float(facts["seconds"])
         restore_state((self.network, self.ema.model, self.optimiser), tensors, self.step)

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tamperscan.files import new_file
+
 
 def write_loss_curve(csv_path: Path, png_path: Path) -> None:
     """Draw a run's loss over its steps.
@@ -31,9 +33,8 @@ def write_loss_curve(csv_path: Path, png_path: Path) -> None:
     axes.set_ylabel("mean square error of the predicted noise")
     axes.set_title(f"{points[-1, 1]:.4f} after {points[-1, 0]:.0f} steps, {points[-1, 2] / 60:.0f} minutes")
     axes.grid(alpha=0.3)
-    temporary = png_path.with_suffix(".tmp")
-    figure.savefig(temporary, format="png")
-    temporary.replace(png_path)
+    with new_file(png_path) as picture:
+        figure.savefig(picture, format="png")
 
 
 def _read(path: Path) -> NDArray[np.float64]:

@@ -29,6 +29,9 @@ class Network(Protocol):
     runtime: str
     """What runs it, for people: runtime, version, number format, device."""
 
+    wants_batches: bool
+    """Whether several images in one call take less than one after the other; on a CPU they take more memory only."""
+
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the network's one output; may be called from several threads at a time."""
         ...
@@ -39,6 +42,7 @@ def open_network(
     *,
     advice: str,
     threads: int | None = None,
+    calls: int = 1,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> Network:
@@ -52,6 +56,8 @@ def open_network(
         What to do where it can't be run, a sentence.
     threads
         CPU threads; None for one each core that this process may use.
+    calls
+        How many calls there will be at a time: they share the threads.
     device
         ``"cuda"`` for an NVIDIA GPU, ``"cpu"``, or ``"auto"`` for the GPU where there is one.
     precision
@@ -70,7 +76,7 @@ def open_network(
             " onnxruntime-gpu in the place of onnxruntime, or choose the device cpu."
         )
     if device == "cuda" or (device == "auto" and cuda_is_there()):
-        return OnnxNetwork(path, threads=threads, advice=advice, cuda=True)
+        return OnnxNetwork(path, threads=threads, calls=calls, advice=advice, cuda=True)
     if precision == "auto" and openvino_is_fast():
-        return OpenVinoNetwork(path, threads=threads, advice=advice)
-    return OnnxNetwork(path, threads=threads, advice=advice)
+        return OpenVinoNetwork(path, threads=threads, calls=calls, advice=advice)
+    return OnnxNetwork(path, threads=threads, calls=calls, advice=advice)

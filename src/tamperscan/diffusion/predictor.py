@@ -31,7 +31,7 @@ class NoisePredictor:
         A checked folder of weights.
     threads
         CPU threads; None for one each core that this process may use.
-    device, precision
+    calls, device, precision
         As for `tamperscan.diffusion.networks.open_network`. Only low-noise networks are run in less than float32: what
         the published ones take away is a hundredth of what they are shown.
 
@@ -51,6 +51,7 @@ class NoisePredictor:
         weights: Weights,
         *,
         threads: int | None = None,
+        calls: int = 1,
         device: Device = "auto",
         precision: Precision = "auto",
     ) -> None:
@@ -58,6 +59,7 @@ class NoisePredictor:
         self._network = open_network(
             weights.network_path,
             threads=threads,
+            calls=calls,
             device=device,
             precision=precision if weights.card.kind == "low-noise" else "float32",
             advice="Make the weights anew.",
@@ -78,6 +80,8 @@ class NoisePredictor:
         -------
         float32 ``[level, row, column]``: the standardised noise.
         """
+        if self._network.wants_batches:
+            return self.predict_batch(np.repeat(image[None], len(levels), axis=0), levels)
         return np.concatenate([self.predict_batch(image[None], np.array([level])) for level in levels])
 
     def predict_batch(self, images: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float32]:

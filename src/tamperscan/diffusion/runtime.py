@@ -26,6 +26,8 @@ onnxruntime.disable_telemetry_events()
 __all__ = ["OnnxNetwork", "cuda_is_there", "onnxruntime", "pad_to_stride", "usable_cores"]
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+# By default every size of image is tried with all algorithms first, and a scan has images of a dozen sizes.
+_CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
 
 
 def usable_cores() -> int:
@@ -47,6 +49,9 @@ class OnnxNetwork:
         ONNX file.
     threads
         CPU threads; None for one each core that this process may use.
+    calls
+        How many calls there will be at a time: they share the threads. A thread that waits for another takes as much
+        processor time as one that works.
     advice
         What to do where it can't be run, a sentence.
     cuda
@@ -58,18 +63,19 @@ class OnnxNetwork:
         If the runtime can't load the network.
     """
 
-    def __init__(self, path: Path, *, threads: int | None, advice: str, cuda: bool = False) -> None:
+    def __init__(self, path: Path, *, threads: int | None, calls: int = 1, advice: str, cuda: bool = False) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or usable_cores()
+        options.intra_op_num_threads = max(1, (threads or usable_cores()) // calls)
         options.log_severity_level = 3
         # An arena keeps every buffer of the largest slice for good; without it memory stays low on long series.
         options.enable_cpu_mem_arena = False
-        providers = [_CUDA, _CPU] if cuda else [_CPU]
+        providers = [(_CUDA, _CUDA_OPTIONS), _CPU] if cuda else [_CPU]
         try:
             self._session = onnxruntime.InferenceSession(path, sess_options=options, providers=providers)
         except Exception as error:  # onnxruntime raises classes of its own that it does not export
             raise WeightsError(f"{path}: can't be run ({error}). {advice}") from error
-        where = "CUDA" if _CUDA in self._session.get_providers() else "CPU"
+        self.wants_batches = _CUDA in self._session.get_providers()
+        where = "CUDA" if self.wants_batches else "CPU"
         self.runtime = f"onnxruntime {onnxruntime.__version__}, float32, {where}"
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:

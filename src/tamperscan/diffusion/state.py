@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from tamperscan.errors import TrainingError
+from tamperscan.files import write_file
 
 STATE_FILE = "state.safetensors"
 
@@ -21,9 +22,8 @@ Parts = tuple[nn.Module, nn.Module, torch.optim.Adam]
 
 
 def save_state(path: Path, parts: Parts, facts: Mapping[str, str]) -> None:
-    """Write a state beside the file and swap at the end: a kill leaves the old state or the new one."""
-    with replacing(path) as temporary:
-        save_file(_tensors(parts), temporary, metadata=dict(facts))
+    """Write a state in one step: a kill leaves the old state or the new one."""
+    write_file(path, save(_tensors(parts), metadata=dict(facts)))
 
 
 def read_state(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -39,6 +39,32 @@ def read_state(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             return stored.metadata(), {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise TrainingError(f"{path}: can't be read ({error}). Move it away to start anew.") from error
+
+
+def refuse_another_run(path: Path, stored: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Refuse to go on from the state of a run that was asked for otherwise, and name the difference.
+
+    Raises
+    ------
+    TrainingError
+        If any of the facts differs.
+    """
+    differ = [line for name, value in wanted.items() for line in _differences(name, stored.get(name, "nothing"), value)]
+    if differ:
+        what = "; ".join(differ)
+        raise TrainingError(f"{path}: is of another run ({what}). Ask for the same as then, or choose another --out.")
+
+
+def _differences(name: str, stored: str, wanted: str) -> list[str]:
+    """Say in what two facts differ; in settings, which of them."""
+    try:
+        was, asked = json.loads(stored), json.loads(wanted)
+    except ValueError:
+        was, asked = stored, wanted
+    if isinstance(was, dict) and isinstance(asked, dict):
+        names = [key for key in {**was, **asked} if was.get(key) != asked.get(key)]
+        return [f"{key} was {was.get(key)}, not {asked.get(key)}" for key in names]
+    return [] if was == asked else [f"{name} was {was}, not {asked}"]
 
 
 def average_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -58,14 +84,6 @@ def restore_state(parts: Parts, tensors: Mapping[str, Tensor], step: int) -> Non
                 state[key] = tensors[f"adam.{key}.{name}"].to(parameter.device)
         if len(state) == 3:
             optimiser.state[parameter] = state
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside the file, and swap the two at the end."""
-    temporary = path.with_suffix(".tmp")
-    yield temporary
-    temporary.replace(path)
 
 
 def _tensors(parts: Parts) -> dict[str, Tensor]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,12 +21,14 @@ from torch import Tensor, nn
 
 from tamperscan.diffusion.ema import Ema
 from tamperscan.diffusion.hardware import fast_at_bf16
+from tamperscan.diffusion.loading import loaders_for, steps_ahead
 from tamperscan.diffusion.presets import TrainingPreset
 from tamperscan.diffusion.published import PublishedUNet
 from tamperscan.diffusion.schedule import noise_schedule
-from tamperscan.diffusion.state import STATE_FILE, Parts, read_state, restore_state, save_state
+from tamperscan.diffusion.state import STATE_FILE, Parts, read_state, refuse_another_run, restore_state, save_state
 from tamperscan.diffusion.unet import LocalUNet, LocalUNetSettings
 from tamperscan.errors import TrainingError
+from tamperscan.files import add_line, make_folder
 
 LOSS_FILE = "loss.csv"
 _SECONDS_BETWEEN_SAVES = 45.0
@@ -34,6 +36,10 @@ _WARMUP_STEPS = 200
 _FINAL_RATE = 0.01
 # A few bad steps are skipped; a run of them means that the training itself has broken down.
 _BAD_STEPS_ALLOWED = 20
+
+
+# Crops, noise, levels: for each pass of a step.
+_PARTS_OF_A_DRAW = 3
 
 
 class Crops(Protocol):
@@ -69,12 +75,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A finished or interrupted run: its network (averaged weights) and how it went."""
+    """A finished or interrupted run: its network (averaged weights), how it went, and on how many processes."""
 
     network: nn.Module
     step: int
     loss: float
     seconds: float
+    processes: int
 
 
 def build_network(settings: TrainingPreset) -> nn.Module:
@@ -92,6 +99,7 @@ def train(
     seed: int = 0,
     steps: int | None = None,
     bf16: bool | None = None,
+    loaders: int | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> TrainingRun:
     """Train until the steps are done; go on from the folder's state if there is one.
@@ -114,6 +122,8 @@ def train(
     bf16
         Run convolutions in bfloat16; None for our own network where the hardware is fast at it. The published training
         uses float32.
+    loaders
+        Processes that draw crops ahead; None for as many as there are cores beside a GPU, and none beside a CPU.
     report
         Called after each step by the main process.
 
@@ -125,7 +135,9 @@ def train(
     low_precision = settings.network == "local" and fast_at_bf16() if bf16 is None else bf16
     accelerator = Accelerator(mixed_precision="bf16" if low_precision else "no")
     torch.manual_seed(seed)
-    return _Trainer(settings, crops, folder, seed, steps or settings.steps, accelerator).run(report)
+    device = accelerator.device.type
+    count = loaders_for(device, accelerator.num_processes) if loaders is None else loaders
+    return _Trainer(settings, crops, folder, seed, steps or settings.steps, accelerator, count).run(report)
 
 
 class _Trainer:
@@ -139,9 +151,10 @@ class _Trainer:
         seed: int,
         steps: int,
         accelerator: Accelerator,
+        loaders: int,
     ) -> None:
         self.settings, self.crops, self.folder, self.seed, self.steps = settings, crops, folder, seed, steps
-        self.accelerator = accelerator
+        self.accelerator, self.loaders = accelerator, loaders
         network = build_network(settings).to(accelerator.device)
         # Before accelerate wraps it: the average must not run in bfloat16.
         self.ema = Ema.from_preset(network, settings)
@@ -158,8 +171,8 @@ class _Trainer:
         self._load()
         self.network.train()
         begun, first, saved = time.monotonic(), self.step, time.monotonic()
-        while self.step < self.steps:
-            self._learn()
+        for drawn in self._draws():
+            self._learn(drawn)
             if self.accelerator.is_main_process:
                 report(self._progress(time.monotonic() - begun, self.step - first))
             if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
@@ -168,17 +181,30 @@ class _Trainer:
         seconds = time.monotonic() - begun
         self._save(seconds)
         averaged = self.ema.model.to("cpu")
-        return TrainingRun(averaged, self.step, self.loss, self.trained_seconds + seconds)
+        return TrainingRun(
+            averaged, self.step, self.loss, self.trained_seconds + seconds, self.accelerator.num_processes
+        )
 
-    def _learn(self) -> None:
+    def _draws(self) -> Iterator[tuple[Tensor, ...]]:
+        device = self.accelerator.device
+        draw = StepDraw(self.settings, self.crops, with_noise=device.type == "cpu")
+        return steps_ahead(
+            draw,
+            (self.seed, self.accelerator.process_index),
+            self.step,
+            self.steps,
+            loaders=self.loaders,
+            pinned=device.type == "cuda",
+        )
+
+    def _learn(self, drawn: Sequence[Tensor]) -> None:
         """Take one optimiser step; skip it if the loss or the gradient is not finite."""
         for group in self.optimiser.param_groups:
             group["lr"] = _learning_rate(self.settings, self.step, self.steps)
-        rng = np.random.default_rng((self.seed, self.accelerator.process_index, self.step))
         total = 0.0
-        for _ in range(self.settings.accumulate):
+        for part in range(0, len(drawn), _PARTS_OF_A_DRAW):
             with self.accelerator.autocast():
-                loss = self._loss(rng) / self.settings.accumulate
+                loss = self._loss(*drawn[part : part + _PARTS_OF_A_DRAW]) / self.settings.accumulate
             self.accelerator.backward(loss)
             total += float(loss.detach())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
@@ -192,11 +218,11 @@ class _Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
 
-    def _loss(self, rng: np.random.Generator) -> Tensor:
+    def _loss(self, start: Tensor, noise: Tensor, drawn: Tensor) -> Tensor:
         device = self.accelerator.device
-        start = torch.from_numpy(self.crops.draw(rng, self.settings.batch)).to(device)
-        noise = torch.from_numpy(rng.standard_normal(start.shape, dtype=np.float32)).to(device)
-        image, level = _add_noise(self.settings, rng, start, noise)
+        start, drawn = start.to(device, non_blocking=True), drawn.to(device, non_blocking=True)
+        noise = noise.to(device) if noise.dtype.is_floating_point else _noise_on(device, int(noise), start)
+        image, level = _add_noise(self.settings, start, noise, drawn)
         predicted: Tensor = self.network(image, level)
         middle = noise.shape[1] // 2  # with neighbouring slices, the noise of the middle one is asked for
         return (predicted.float() - noise[:, middle : middle + 1]).square().mean()
@@ -217,7 +243,7 @@ class _Trainer:
     def _save(self, seconds: float) -> None:
         if not self.accelerator.is_main_process or not math.isfinite(self.loss):
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         facts = {
             "settings": json.dumps(self.settings.as_dict()),
             "seed": str(self.seed),
@@ -227,16 +253,14 @@ class _Trainer:
             "seconds": repr(self.trained_seconds + seconds),
         }
         save_state(self.folder / STATE_FILE, self._parts(), facts)
-        with (self.folder / LOSS_FILE).open("a") as curve:
-            curve.write(f"{self.step},{self.loss:.6f},{self.trained_seconds + seconds:.1f}\n")
+        add_line(self.folder / LOSS_FILE, f"{self.step},{self.loss:.6f},{self.trained_seconds + seconds:.1f}")
 
     def _load(self) -> None:
         path = self.folder / STATE_FILE
         if not path.exists():
             return
         facts, tensors = read_state(path)
-        if json.loads(facts["settings"]) != json.loads(json.dumps(self.settings.as_dict())):
-            raise TrainingError(f"{path}: is of a run with other settings. Choose another --out folder.")
+        refuse_another_run(path, facts, {"settings": json.dumps(self.settings.as_dict()), "seed": str(self.seed)})
         self.step, self.loss = int(facts["step"]), float(facts["loss"])
         self.trained_seconds = float(facts["seconds"])
         self.ema.calls = int(facts["averaged"])
@@ -254,21 +278,55 @@ def _learning_rate(settings: TrainingPreset, step: int, steps: int) -> float:
     return settings.learning_rate * warm * fall
 
 
-def _add_noise(
-    settings: TrainingPreset, rng: np.random.Generator, start: Tensor, noise: Tensor
-) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class StepDraw:
+    """Draws what one step needs: crops, noise and levels, of each of its passes.
+
+    Attributes
+    ----------
+    settings
+        Of the run.
+    crops
+        Where authentic crops come from.
+    with_noise
+        Whether to draw the noise here. A GPU draws its own a thousand times as fast, and gets a seed instead.
+    """
+
+    settings: TrainingPreset
+    crops: Crops
+    with_noise: bool
+
+    def __call__(self, rng: np.random.Generator) -> tuple[Any, ...]:
+        """Return the arrays of all passes, one after the other."""
+        parts: list[Any] = []
+        for _ in range(self.settings.accumulate):
+            start = self.crops.draw(rng, self.settings.batch)
+            noise = rng.standard_normal(start.shape, dtype=np.float32) if self.with_noise else rng.integers(2**62)
+            parts += [start, np.asarray(noise), self._levels(rng)]
+        return tuple(parts)
+
+    def _levels(self, rng: np.random.Generator) -> NDArray[Any]:
+        """Draw a level of each crop: sigma in model units, or the step t of a schedule."""
+        if self.settings.levels is None:
+            return rng.integers(self.settings.timesteps, size=self.settings.batch)
+        sigma = self.settings.levels.sample(rng, self.settings.batch) / self.settings.half_width
+        return np.asarray(sigma, dtype=np.float32)
+
+
+def _noise_on(device: torch.device, seed: int, like: Tensor) -> Tensor:
+    generator = torch.Generator(device).manual_seed(seed)
+    return torch.randn(like.shape, generator=generator, device=device)
+
+
+def _add_noise(settings: TrainingPreset, start: Tensor, noise: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
     """Return the noisy image and the level that the network is told.
 
     With a schedule, x_t = sqrt(abar_t) x + sqrt(1 - abar_t) noise and the level is t (Ho et al. 2020, eq. 4). With
     continuous levels the image keeps its size, x + sigma noise, and the level is sigma in model units.
     """
-    count = start.shape[0]
     if settings.levels is not None:
-        sigma = settings.levels.sample(rng, count) / settings.half_width
-        level = torch.as_tensor(sigma, dtype=torch.float32, device=start.device)
-        return start + level[:, None, None, None] * noise, level
+        return start + drawn[:, None, None, None] * noise, drawn
     assert settings.schedule is not None  # one of the two is set, by the preset's own check
-    abar = noise_schedule(settings.schedule, settings.timesteps).alphas_cumprod
-    t = rng.integers(settings.timesteps, size=count)
-    keep = torch.as_tensor(abar[t], dtype=torch.float32, device=start.device)[:, None, None, None]
-    return keep.sqrt() * start + (1 - keep).sqrt() * noise, torch.as_tensor(t, device=start.device)
+    abar = torch.tensor(noise_schedule(settings.schedule, settings.timesteps).alphas_cumprod)
+    keep = abar.to(start.device)[drawn].float()[:, None, None, None]
+    return keep.sqrt() * start + (1 - keep).sqrt() * noise, drawn

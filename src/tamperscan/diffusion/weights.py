@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tamperscan.errors import WeightsError
+from tamperscan.files import write_file
 
 CARD_FILE = "card.json"
 NETWORK_FILE = "network.onnx"
@@ -130,9 +131,7 @@ def write_card(folder: Path, card: Card) -> Weights:
         Its ``files`` need names only; the hashes are taken here.
     """
     hashed = card.model_copy(update={"files": {name: file_sha256(folder / name) for name in sorted(card.files)}})
-    temporary = folder / (CARD_FILE + ".tmp")
-    temporary.write_text(json.dumps(hashed.model_dump(mode="json"), indent=1) + "\n")
-    temporary.replace(folder / CARD_FILE)
+    write_file(folder / CARD_FILE, (json.dumps(hashed.model_dump(mode="json"), indent=1) + "\n").encode())
     return open_weights(folder)
 
 
