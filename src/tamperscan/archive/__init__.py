@@ -1,0 +1,1 @@
+"""Screening whole archives: on this machine, or on a cluster of many."""
