@@ -9,6 +9,9 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 BENCH_OUT ?= runs/bench-small
 PLAIN_LIMIT_MB := 640
+FUZZ_SECONDS ?= 3
+# What the files in a wheel are dated by: the last commit, or 1980 where there is none.
+EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 # Test files that run at a time, each with one thread for its arithmetic: more would wait for each other.
 JOBS ?= 2
 PEERS := orthanc orthanc-dicomweb dcmtk dicom3tools poppler-utils chromium
@@ -19,7 +22,8 @@ TEST := .venv-test
 PACKAGE := pyproject.toml $(shell find src -type f -not -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint peers bench bench-page bench-node picture size check-plain clean
+.PHONY: help demo test lint peers bench bench-page bench-node bench-faults bench-training bench-archive \
+	picture size check-plain fuzz wheel check-wheel lock audit-packages sbom clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
@@ -51,8 +55,17 @@ bench: $(TEST)/.test  ## measure speed, false alarms, real tampered scans, and c
 bench-page: $(TEST)/.test  ## take pictures of every view of the page, to be looked at (needs chromium)
 	$(TEST)/bin/python tests/serve/web/page_pictures.py --data $(DATA) --out runs/bench-page
 
+bench-faults: $(TEST)/.test  ## kill every command, fill its disk, take its memory, cut its line (an hour; as root for small disks)
+	$(TEST)/bin/tamperscan bench faults --out runs/bench-faults --data $(DATA) --write docs/robustness.md
+
 bench-node: $(TEST)/.test  ## kill the node 100 times, and time it beside DCMTK's storescp (needs dcmtk)
 	$(TEST)/bin/tamperscan bench node --out runs/bench-node
+
+bench-training: $(TEST)/.test  ## time the loading of crops, and a step of training beside what the machine can do
+	$(TEST)/bin/tamperscan bench training --data $(DATA) --write docs/results.md
+
+bench-archive: $(TEST)/.test  ## screen archives with one worker and two, watch their memory, and kill their runs 20 times
+	$(TEST)/bin/tamperscan bench archive --data $(DATA) --out runs/bench-archive
 
 picture: demo  ## make the picture of a finding that the README shows
 	mkdir -p docs/images
@@ -69,6 +82,30 @@ check-plain: $(PLAIN)/.plain  ## fail if a plain install is too large, or holds 
 		|| { echo "These packages are no part of a plain install."; exit 1; }
 	@echo "The plain install takes $$(du -sm $(PLAIN) | cut -f1) MB and holds no torch and no CUDA package."
 
+fuzz: $(TEST)/.fuzz  ## try hostile files on everything that reads files, FUZZ_SECONDS for each kind (counts add up)
+	OMP_NUM_THREADS=1 $(TEST)/bin/python -m fuzz run --seconds $(FUZZ_SECONDS) --data $(DATA)
+
+wheel:  ## build the wheel into dist; the same source gives the same bytes, wherever it lies
+	SOURCE_DATE_EPOCH=$(EPOCH) $(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+check-wheel:  ## build the wheel twice, in folders and under permissions of other kinds, and compare
+	PYTHON=$(PYTHON) EPOCH=$(EPOCH) requirements/check-wheel.sh
+
+lock:  ## write requirements/*.txt anew: the newest versions that fit, with hashes (needs uv)
+	@for extra in plain serve archive; do \
+		option=$$([ $$extra = plain ] || echo "--extra $$extra"); \
+		uv pip compile pyproject.toml $$option --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
+			--no-header --no-annotate --no-emit-index-url --output-file requirements/$$extra.txt || exit 1; done
+
+audit-packages:  ## ask for known faults in the locked packages (needs pip-audit, and its service)
+	@for extra in plain serve archive; do \
+		pip-audit --strict --require-hashes --disable-pip --requirement requirements/$$extra.txt || exit 1; done
+
+sbom:  ## write dist/sbom.json, the parts of the node's install in CycloneDX's form (needs cyclonedx-bom)
+	mkdir -p dist
+	cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON --output-file dist/sbom.json \
+		requirements/serve.txt
+
 clean:  ## remove what the targets above have made
 	rm -rf .venv-plain .venv-test demo-report build dist .mypy_cache .pytest_cache .ruff_cache
 	[ ! -e .venv/.plain ] || rm -rf .venv
@@ -82,5 +119,9 @@ $(PLAIN)/.plain: $(PACKAGE) README.md LICENSE NOTICE
 $(TEST)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST)
 	$(TEST)/bin/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(TEST)/bin/python -m pip install --quiet -c constraints.txt -e '.[train,forge,latent,bench,serve,fast,dev]'
+	$(TEST)/bin/python -m pip install --quiet -c constraints.txt -e '.[train,forge,latent,bench,serve,archive,fast,dev]'
+	@touch $@
+
+$(TEST)/.fuzz: $(TEST)/.test
+	$(TEST)/bin/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
 	@touch $@

@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 
 from tamperscan.bench.document import Provenance
-from tamperscan.bench.memory import Memory, write_series
-from tamperscan.bench.pages import speed_page
-from tamperscan.bench.speed import SpeedResult, Timing, phantom, some_slices, time_by_turns
+from tamperscan.bench.machine_limits import MachineLimits
+from tamperscan.bench.memory import CommandRun, write_series
+from tamperscan.bench.operations import Operations
+from tamperscan.bench.speed import Network, SpeedResult
+from tamperscan.bench.speed_page import speed_page
+from tamperscan.bench.speed_series import long_series, phantom
 from tamperscan.bench.tiles import score_tiles, slice_tiles
+from tamperscan.bench.timing import Taken, Timing, Way, time_by_turns
 from tamperscan.detect.measure import LEAST_LUNG_CM2
 from tamperscan.detect.regions import lung_mask
 from tamperscan.diffusion.schedule import noise_schedule
@@ -21,16 +25,22 @@ def result(timings, **changes):
     facts = {
         "detector": "ours",
         "weights_sha256": "0" * 64,
+        "runtime": "a runtime",
         "source": "phantom",
-        "slices": 2,
+        "slices": 200,
         "shape": (512, 512),
         "cores": 2,
         "threads": 2,
         "processor": "a processor",
         "versions": {"numpy": "2"},
+        "load": (0.5, 2.0),
         "timings": timings,
         "official_batch": 6,
-        "memory": Memory(300, 900.0, 60.0),
+        "official_slices": 5,
+        "stages": {"read": Taken(4.0, 2.5), "regions": Taken(1.0)},
+        "network": Network(100_000.0, 2, Operations(50e3, 0.0, 0.0), Operations(100e3, 0.0, 0.0), 0.03),
+        "limits": MachineLimits(1000.0, 160.0, 20.0),
+        "command": CommandRun(200, (20.0, 25.0, 21.0), (40.0, 41.0, 42.0), 900.0, (0.1, 0.2, 0.3)),
         "missing": (),
     }
     return SpeedResult(**(facts | changes))
@@ -61,42 +71,48 @@ def test_the_phantom_has_lungs():
         assert lung_mask(image, scan.spacing_mm[1:]).sum() * 0.7**2 > LEAST_LUNG_CM2 * 100
 
 
-def test_without_scans_there_is_a_phantom(tmp_path):
-    scan = some_slices(tmp_path, 3)
-    assert (scan.name, scan.shape) == ("phantom", (3, 512, 512))
+def test_without_scans_a_phantom_is_repeated_forth_and_back(tmp_path):
+    scan = long_series(tmp_path, 11)
+    assert (scan.name, scan.shape) == ("phantom", (11, 512, 512))
+    assert np.array_equal(scan.voxels[8], scan.voxels[7])
+    assert np.array_equal(scan.voxels[10], scan.voxels[5])
 
 
 def test_ways_are_run_by_turns_and_warmed_up():
-    runs = []
-    ways = {key: (key, lambda key=key: runs.append(key)) for key in ("a", "b")}
-    told = []
-    timings = time_by_turns(ways, 2, 3, lambda done, total: told.append((done, total)))
+    runs, told = [], []
+    ways = {key: Way(key, 2, lambda key=key: runs.append(key)) for key in ("a", "b")}
+    timings = time_by_turns(ways, 3, lambda: told.append(1))
     assert runs == ["a", "b"] * 4
     assert len(timings["a"].repeats) == 3
-    assert told[-1] == (8, 8)
-
-
-def test_seconds_that_are_told_count():
-    timings = time_by_turns({"a": ("a", lambda: 8.0)}, 2, 3, lambda done, total: None)
-    assert timings["a"].seconds == 4.0
-    assert timings["a"].slices_per_second == 0.25
+    assert len(told) == 8
 
 
 def test_ratios():
-    measured = result({"screening": timing(0.5), "network": timing(0.25), "pass": timing(0.1), "official": timing(5.0)})
-    assert measured.ratio("screening") == 10
+    measured = result({"screening": timing(0.05), "official": timing(5.0)})
+    assert measured.ratio("screening") == 100
     assert math.isnan(measured.ratio("screening", "official_onnx"))
-    page = speed_page(measured, Provenance("tamperscan bench speed", ""))
-    assert "is 10.0 times as fast" in page
-    assert "900 MB of memory" in page
+    assert measured.network.gflop == pytest.approx(20.0)
+    assert measured.network.times_limit(1000.0) == pytest.approx(1.5)
+
+
+def test_the_page_tells_stages_ratio_limit_and_load():
+    page = speed_page(
+        result({"screening": timing(0.05), "official": timing(5.0)}), Provenance("tamperscan bench speed", "")
+    )
+    assert "| read | 20.0 | 2.5 |" in page
+    assert "does 100.0 times as many slices a second" in page
+    assert "1.50 times what matrix products" in page
+    assert "| 21.0 [20.0, 25.0] | 9.5 | 900 |" in page
+    assert "Load average before and after: 0.5 and 2.0" in page
 
 
 def test_what_could_not_be_measured_is_told():
+    nothing = {"command": None, "limits": None, "network": None}
     page = speed_page(
-        result({"screening": timing(0.5)}, memory=None, missing=("There is no torch.",)), Provenance("bench", "")
+        result({"screening": timing(0.5)}, missing=("There is no torch.",), **nothing), Provenance("bench", "")
     )
     assert "Not measured. There is no torch." in page
-    assert "times as fast" not in page
+    assert "times as many" not in page
 
 
 def test_without_torch_the_published_pipeline_is_left_out(monkeypatch):

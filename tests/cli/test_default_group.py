@@ -67,3 +67,14 @@ def test_wrong_usage_is_told_by_the_groups_name():
     assert result.exit_code == 2
     assert "program run" not in result.stderr
     assert "nonsense" in result.stderr
+
+
+flagged = new_app(cls=default_group("run", {"--other": "other"}))
+flagged.command("run", hidden=True)(run)
+flagged.command("other")(other)
+
+
+@pytest.mark.parametrize("words", [["--other", "--path", "x"], ["--path", "x", "--other"], ["other", "--path", "x"]])
+def test_an_option_may_name_a_command(words):
+    assert CliRunner().invoke(flagged, words).stdout.strip() == "other x"
+    assert CliRunner().invoke(flagged, ["folder"]).stdout.strip() == "ran folder at 1"

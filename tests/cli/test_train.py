@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -96,3 +97,24 @@ def test_without_torch(tmp_path):
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 3
     assert "pip install 'tamperscan[train]'" in run.stderr
+
+
+def test_two_processes_train_together_and_runs_share_decoded_scans(trained, tmp_path):
+    # 'accelerate launch' starts one process only where there is no GPU; this is what it starts where there are some.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "tamperscan"]
+    options = ["--out", tmp_path / "run", "--steps", "1", "--no-bf16", "--cache", tmp_path / "shared"]
+    command = [*launch, "train", trained[1].parent / "archive", *options]
+    cpu = {**os.environ, "ACCELERATE_USE_CPU": "true"}
+    run = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=cpu)
+    assert run.returncode == 0, run.stderr
+    assert open_weights(tmp_path / "run" / "weights").card.training["processes"] == 2
+    arrays = {path.name for path in (tmp_path / "shared").glob("*.npy")}
+    assert arrays
+    assert not list((tmp_path / "run" / "cache").glob("*.npy"))
+
+
+def test_another_seed_is_another_run(trained):
+    data, out = trained[1].parent / "archive", trained[1]
+    run = train(data, "--out", out, "--steps", 3, "--seed", 1, "--split", out.parent / "split.json")
+    assert run.returncode == 3
+    assert "is of another run (seed was 0, not 1)" in run.stderr

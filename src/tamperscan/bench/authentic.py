@@ -12,12 +12,13 @@ from scipy import special
 
 from tamperscan.bench.metrics import CONFIDENCE, Estimate, auc_estimate, share_estimate
 from tamperscan.detect.acquisition import measure_acquisition
-from tamperscan.detect.calibrating import MeasuredScan, fit_on, measure_scan, scores_of
+from tamperscan.detect.calibrating import fit_on
 from tamperscan.detect.detector import Detector
 from tamperscan.detect.ground import reasons_to_abstain
 from tamperscan.detect.heads import Head
 from tamperscan.detect.likeness import kernel_class
 from tamperscan.detect.measure import SliceMeter
+from tamperscan.detect.measured import MeasuredScan, measure_scan, scores_of
 from tamperscan.diffusion.predictor import NoisePredictor
 from tamperscan.diffusion.weights import Weights
 from tamperscan.scan import Scan

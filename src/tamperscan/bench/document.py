@@ -13,6 +13,7 @@ from typing import Any
 
 import tamperscan
 from tamperscan.errors import OutputError
+from tamperscan.files import write_file
 
 _HEAD = """# Results
 
@@ -73,9 +74,7 @@ def write_section(path: Path, name: str, text: str) -> None:
     try:
         page = path.read_text(encoding="utf-8") if path.exists() else _HEAD
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(_with_section(path, page, name, text), encoding="utf-8")
-        temporary.replace(path)
+        write_file(path, _with_section(path, page, name, text).encode())
     except (OSError, UnicodeDecodeError) as error:
         raise OutputError(f"{path}: the results can't be written ({error}). Give another file.") from error
 

@@ -20,9 +20,9 @@ from tamperscan.bench.masks import nodes_of
 from tamperscan.bench.places import HIT_MM, distance_mm
 from tamperscan.bench.scores import SliceScore
 from tamperscan.bench.stored import Stored, load_slice
+from tamperscan.files import make_folder, write_file
 from tamperscan.report.canvas import HEAT, INK, OUTLINE, SKY, new_figure, png_bytes
 from tamperscan.report.figures import LUNG_WINDOW_HU
-from tamperscan.report.write import make_folder, write_file
 
 Chapter = Literal["best", "missed", "worst"]
 CHAPTERS: Final[Mapping[Chapter, str]] = {

@@ -1,78 +1,93 @@
-"""How much memory a screening of a long scan takes."""
+"""A whole command on a long scan: from its start to the report, in a process of its own."""
 
 from __future__ import annotations
 
-import json
-import subprocess
+import os
+import statistics
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from tamperscan.bench.process_tree import POSSIBLE, Ended, watch
 from tamperscan.scan import Scan
-
-# A process starts with the peak memory of the one that made it, so a small one stands in between.
-_LAUNCHER = """
-import json, resource, subprocess, sys, time
-begun = time.monotonic()
-done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-print(json.dumps([done.returncode, time.monotonic() - begun, peak, done.stderr[-500:]]))
-"""
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What a screening of a long scan takes, in a process of its own.
+class CommandRun:
+    """What ``tamperscan screen`` took on a long scan, report and pictures included.
 
     Attributes
     ----------
     slices
         Number of slices.
-    peak_mb
-        Largest resident memory of the process, in 10^6 bytes.
     seconds
-        Wall time of the whole command.
+        Wall time of each run.
+    processor_seconds
+        Of all its processes, for each run.
+    peak_mb
+        Largest memory of all its processes together, in 10^6 bytes, of any run.
+    load
+        The machine's load average of the last minute before each run.
     """
 
     slices: int
+    seconds: tuple[float, ...]
+    processor_seconds: tuple[float, ...]
     peak_mb: float
-    seconds: float
+    load: tuple[float, ...]
+
+    @property
+    def median_seconds(self) -> float:
+        """The median wall time."""
+        return statistics.median(self.seconds)
 
 
-def measure_memory(scan: Scan, detector: str, slices: int, missing: list[str]) -> Memory | None:
-    """Screen a long series in a process of its own, and take its peak memory.
+def time_command(
+    study: Path, detector: str, slices: int, repeats: int, missing: list[str], report: Callable[[], None]
+) -> CommandRun | None:
+    """Screen a series in a process of its own, as often as asked.
 
     Parameters
     ----------
-    scan
-        Its slices are repeated.
+    study
+        Its folder.
     detector
         A packaged detector or a folder.
     slices
-        Number of slices; 0 for not at all.
+        Number of slices in it.
+    repeats
+        How often.
     missing
         Is told why there is no result.
+    report
+        Called after each run.
     """
-    if slices < 1:
+    if not POSSIBLE:
+        missing.append("The whole command: this system does not tell the memory of processes.")
         return None
-    if sys.platform not in ("linux", "darwin"):
-        missing.append("Memory: this system does not tell the peak of a process.")
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        study = Path(folder) / "study"
-        write_series(study, scan, slices)
-        command = [sys.executable, "-m", "tamperscan", "screen", str(study), "--no-pictures", "--json"]
-        command += ["--detector", detector, "--out", str(Path(folder) / "out")]
-        done = subprocess.run([sys.executable, "-c", _LAUNCHER, *command], capture_output=True, text=True, check=True)
-    code, seconds, peak, told = json.loads(done.stdout)
-    if code:
-        missing.append(f"Memory: the screening ended with {code} ({' '.join(told.split())}).")
-        return None
-    return Memory(slices, peak * (1024 if sys.platform == "linux" else 1) / 1e6, seconds)
+    runs: list[Ended] = []
+    load = []
+    for _ in range(repeats):
+        load.append(os.getloadavg()[0])
+        with tempfile.TemporaryDirectory() as out:
+            words = ["screen", str(study), "--json", "--detector", detector, "--out", out]
+            runs.append(watch([sys.executable, "-m", "tamperscan", *words]))
+        report()
+        if runs[-1].status:
+            missing.append(f"The whole command: ended with {runs[-1].status} ({' '.join(runs[-1].said.split())}).")
+            return None
+    return CommandRun(
+        slices,
+        tuple(run.seconds for run in runs),
+        tuple(run.processor_seconds for run in runs),
+        max(run.peak_mb for run in runs),
+        tuple(load),
+    )
 
 
 def write_series(folder: Path, scan: Scan, slices: int) -> None:
@@ -89,7 +104,7 @@ def _write_slice(path: Path, scan: Scan, index: int, series: str) -> None:
     meta.MediaStorageSOPInstanceUID = generate_uid()
     dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-    dataset.SeriesInstanceUID, dataset.StudyInstanceUID = series, f"{series}.1"
+    dataset.SeriesInstanceUID, dataset.StudyInstanceUID = series, generate_uid(entropy_srcs=[series])
     dataset.Modality, dataset.InstanceNumber = "CT", index + 1
     dataset.ImagePositionPatient = [0, 0, index * scan.spacing_mm[0]]
     dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]

@@ -22,9 +22,10 @@ from tamperscan.bench.metrics import Estimate, auc, auc_estimate, mean_estimate,
 from tamperscan.bench.units import bench_units
 from tamperscan.detect.back_in_time import BackInTime
 from tamperscan.detect.blocks import block_mean
-from tamperscan.detect.calibrating import fit_on, measure_scan
+from tamperscan.detect.calibrating import fit_on
 from tamperscan.detect.heads import Head
 from tamperscan.detect.measure import SliceMeasurement, SliceMeter
+from tamperscan.detect.measured import measure_scan
 from tamperscan.detect.regions_mr import body_mask, find_air
 from tamperscan.detect.self_forged import SelfForgedNetwork
 from tamperscan.detect.statistics import grid_step

@@ -17,9 +17,10 @@ from tamperscan.bench.mr import (
 )
 from tamperscan.bench.mr_page import MrHeads, MrResult
 from tamperscan.data import weights_path
-from tamperscan.detect.calibrating import MeasuredScan, fit_on, measure_scan
+from tamperscan.detect.calibrating import fit_on
 from tamperscan.detect.heads import HEADS, TYPICALITY_FILE, Head, heads_in, read_combination
 from tamperscan.detect.measure import SliceMeter
+from tamperscan.detect.measured import MeasuredScan, measure_scan
 from tamperscan.detect.self_forged import read_facts
 from tamperscan.detect.typicality import Typicality
 from tamperscan.diffusion.predictor import NoisePredictor

@@ -11,7 +11,6 @@ from tamperscan.bench.ctgan import FALSE_ALARMS, FOLD_NAMES, HALVES, CtganResult
 from tamperscan.bench.document import Provenance, title
 from tamperscan.bench.labels import FOLDS, KINDS
 from tamperscan.bench.metrics import ROUNDS
-from tamperscan.bench.speed import SpeedResult
 from tamperscan.bench.tables import estimate, number, paragraph, per_cent, table
 
 _HALF_HEADS = {
@@ -55,13 +54,6 @@ def authentic_page(result: AuthenticResult, origin: Provenance, head: str | None
         _reasons("Why it abstained:", Counter(outcome.reason for outcome in result.scans if outcome.reason)),
         _seen(result.seen) if result.seen else "",
     ]
-    return "\n\n".join(section for section in sections if section)
-
-
-def speed_page(result: SpeedResult, origin: Provenance) -> str:
-    """Tell speed and memory."""
-    sections = ["## Speed", _speed_head(result, origin), _timings(result), _ratios(result), _memory(result)]
-    sections += [f"Not measured. {reason}" for reason in result.missing]
     return "\n\n".join(section for section in sections if section)
 
 
@@ -244,53 +236,3 @@ def _seen(seen: SeenEffect) -> str:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "–"
-
-
-def _speed_head(result: SpeedResult, origin: Provenance) -> str:
-    rows, columns = result.shape
-    return paragraph(
-        origin.markdown(),
-        f"Detector: {result.detector}, weights SHA-256 `{result.weights_sha256[:16]}`.",
-        f"{result.slices} slices of {rows} x {columns} pixels of {result.source}, all ways by turns in one run;",
-        f"medians of {len(next(iter(result.timings.values())).repeats)} repeats, the least and the most in brackets.",
-        f"{result.processor}, {result.cores} cores, {result.threads} threads for each network;",
-        f"{', '.join(f'{name} {version}' for name, version in result.versions.items())}. Reading files is not counted.",
-    )
-
-
-def _timings(result: SpeedResult) -> str:
-    rows = [
-        [
-            timing.name,
-            f"{timing.seconds:.3g} [{min(timing.repeats):.3g}, {max(timing.repeats):.3g}]",
-            f"{timing.slices_per_second:.3g}",
-        ]
-        for timing in result.timings.values()
-    ]
-    return table(["what", "seconds a slice", "slices a second"], rows)
-
-
-def _ratios(result: SpeedResult) -> str:
-    if "official" not in result.timings:
-        return ""
-    whole, network, one_pass = (number(result.ratio(key), 1) for key in ("screening", "network", "pass"))
-    words = [
-        f"On the same slice our whole screening is {whole} times as fast as the published network, our network alone",
-        f"{network} times, and one of its passes over the whole slice {one_pass} times. The published network has",
-        "random weights, on which its time does not depend; it is given the whole slice as tiles without overlap, so",
-        "many a call as were quickest here, and is not made to search for the place beyond them.",
-    ]
-    if "official_onnx" in result.timings:
-        onnx = [number(result.ratio(key, "official_onnx"), 1) for key in ("screening", "network")]
-        words.append(f"Beside the published network in onnxruntime it is {onnx[0]} and {onnx[1]} times.")
-    return paragraph(*words)
-
-
-def _memory(result: SpeedResult) -> str:
-    memory = result.memory
-    if memory is None:
-        return ""
-    return paragraph(
-        f"`tamperscan screen --no-pictures --json` on a series of {memory.slices} such slices, in a process of its",
-        f"own: {memory.seconds:.0f} s in all, at most {memory.peak_mb:.0f} MB of memory.",
-    )

@@ -21,7 +21,7 @@ from tamperscan.detect.training import find_patients
 from tamperscan.diffusion.presets import LOW_NOISE_CT
 from tamperscan.diffusion.unet import LocalUNet
 from tamperscan.errors import BenchError, ScanError
-from tamperscan.report.write import make_folder
+from tamperscan.files import make_folder, new_file
 from tamperscan.scan.volume import Scan
 from tamperscan.scan.windows import IntensityWindow
 
@@ -103,7 +103,8 @@ def held_out_crops(
         parts = list(HELD_OUT_PARTS)
         cut = cut_held_out(find_patients(data / CT_FOLDER, "CT", split=split, parts=parts, on_error=on_error))
         make_folder(file.parent)
-        np.savez(file, crops=cut.crops, patients=np.array(cut.patients), in_series=cut.in_series)
+        with new_file(file) as stream:
+            np.savez(stream, crops=cut.crops, patients=np.array(cut.patients), in_series=cut.in_series)
     with np.load(file) as stored:
         return HeldOut(stored["crops"], tuple(stored["patients"].tolist()), stored["in_series"])
 

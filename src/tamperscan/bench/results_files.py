@@ -15,7 +15,7 @@ from tamperscan.bench.gallery import write_gallery
 from tamperscan.bench.jobs import SLICES_FOLDER
 from tamperscan.bench.plan import Plan
 from tamperscan.bench.roc_figures import emphasised, write_curves
-from tamperscan.report.write import make_folder, write_file
+from tamperscan.files import make_folder, write_file
 
 RESULTS_JSON: Final = "results.json"
 RESULTS_PAGE: Final = "results.md"

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from tamperscan.bench.collecting import contender_of
 from tamperscan.bench.comparison_tables import TASKS
 from tamperscan.bench.protocols.screening import SEVERAL, Curve, ScreeningResult
+from tamperscan.files import make_folder, write_file
 from tamperscan.report.canvas import GRID, INK, new_figure, plain_axes, png_bytes
-from tamperscan.report.write import make_folder, write_file
 
 MOST_EMPHASISED: Final = 6
 MOST_FALSE_MARKS: Final = 8.0

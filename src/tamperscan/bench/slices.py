@@ -126,7 +126,7 @@ def measure_tampered(
     """
     outcomes = []
     for done, label in enumerate(labels, start=1):
-        scan = _read_labelled(folder, label)
+        scan = read_labelled(folder, label)
         # Every tampered place of the scan, whatever its slice: what was replaced reaches over many slices, and how many
         # is not on record. (The label's own place is among them.)
         others = [other for other in labels if other.scan == label.scan]
@@ -176,7 +176,8 @@ def spaced_slices(scan: Scan, most: int | None = None) -> list[int]:
     return [int(index) for index in indices]
 
 
-def _read_labelled(folder: Path, label: Label) -> Scan:
+def read_labelled(folder: Path, label: Label) -> Scan:
+    """Read the slice that a label was made for; raises ScanError where the two don't fit."""
     scan = read_scan(folder / label.file)
     if not (0 <= label.row < scan.shape[1] and 0 <= label.column < scan.shape[2]) or scan.shape[0] != 1:
         raise ScanError(

@@ -1,85 +1,102 @@
-"""How fast screening is beside the published pipeline, measured in one run, and how much memory a long scan takes."""
+"""How fast screening is: stage by stage, beside the published pipeline and the machine's limits, in one run."""
 
 from __future__ import annotations
 
 import math
-import os
-import platform
-import statistics
-import time
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamperscan.bench.memory import Memory, measure_memory
-from tamperscan.bench.subjects import CT_FOLDER
+from tamperscan.bench.machine import load_average, package_versions, processor_name
+from tamperscan.bench.memory import CommandRun, time_command, write_series
+from tamperscan.bench.speed_series import evenly, long_series
+from tamperscan.bench.stages import NETWORKS, StageClock, time_stages
 from tamperscan.bench.tiles import score_tiles, slice_tiles
+from tamperscan.bench.timing import Taken, Timing, Way, Ways, time_by_turns, timed
 from tamperscan.detect.detector import Detector
 from tamperscan.detect.load import load_detector
-from tamperscan.detect.measure import SliceMeter
-from tamperscan.diffusion.predictor import NoisePredictor
+from tamperscan.detect.self_forged import HEAD_FILE
+from tamperscan.diffusion.runtime import usable_cores
 from tamperscan.diffusion.schedule import noise_schedule
-from tamperscan.diffusion.weights import Weights
 from tamperscan.errors import TamperscanError, WeightsError
-from tamperscan.scan import IntensityWindow, Scan, read_scan
+from tamperscan.scan import Scan, read_scan
 
-SERIES = "series/LIDC-IDRI-0001_*"
+if TYPE_CHECKING:
+    from tamperscan.bench.machine_limits import MachineLimits
+    from tamperscan.bench.operations import Operations
+
 LONG_SCAN_SLICES = 300
-_PHANTOM_SIDE = 512
 Slices = NDArray[np.float32]
 Report = Callable[[int, int], None]
-Ways = dict[str, tuple[str, Callable[[], float | None]]]
 
 
 @dataclass(frozen=True)
-class Timing:
-    """What one way of looking at a slice takes.
+class Network:
+    """What the networks do for one slice, beside what the machine can do.
 
     Attributes
     ----------
-    name
-        What was run.
+    pixels
+        That they are shown of a slice, in the mean over all slices.
+    levels
+        Passes of the noise predictor.
+    predictor, head
+        Operations of one pass; ``head`` of all members, None without one.
     seconds
-        Per slice: the median over the repeats.
-    repeats
-        Per slice, in each repeat.
+        Processor time a slice.
     """
 
-    name: str
+    pixels: float
+    levels: int
+    predictor: Operations
+    head: Operations | None
     seconds: float
-    repeats: tuple[float, ...]
 
     @property
-    def slices_per_second(self) -> float:
-        """How many slices a second."""
-        return 1.0 / self.seconds if self.seconds > 0 else math.inf
+    def gflop(self) -> float:
+        """10^9 operations a slice."""
+        head = self.head.flop if self.head else 0.0
+        return self.pixels * (self.levels * self.predictor.flop + head) / 1e9
+
+    def times_limit(self, gflop_a_second: float) -> float:
+        """Return how many times as long they take as matrix products of as many operations would."""
+        return self.seconds / (self.gflop / gflop_a_second)
 
 
 @dataclass(frozen=True)
 class SpeedResult:
-    """Speed and memory.
+    """Speed, memory and limits.
 
     Attributes
     ----------
-    detector, weights_sha256
-        What was measured.
+    detector, weights_sha256, runtime
+        What was measured, and what runs its networks.
     source
         The slices that it was measured on.
     slices, shape
         How many, and their (rows, columns).
     cores, threads
-        Cores that the process may use, and threads that each network was given.
+        Cores that the process may use, and threads that were used.
     processor, versions
         The machine, and versions of what counts.
+    load
+        The machine's load average of the last minute, before and after.
     timings
-        By key: ``"pass"`` (one pass over a whole slice), ``"network"`` (all passes of a screening), ``"screening"``,
-        ``"official"`` (the published network in torch), ``"official_onnx"``.
-    official_batch
-        Tiles a call that the official pipeline was quickest with.
-    memory
+        By key: ``"screening"`` (the whole scan), ``"official"`` (the published network in torch), ``"official_onnx"``.
+    official_batch, official_slices
+        Tiles a call that the official pipeline was quickest with, and how many of the slices it was run on.
+    stages
+        What each takes on the whole scan.
+    network
+        None where operations can't be counted.
+    limits
+        None where they can't be measured.
+    command
         None where it can't be measured.
     missing
         What could not be measured, and why.
@@ -87,6 +104,7 @@ class SpeedResult:
 
     detector: str
     weights_sha256: str
+    runtime: str
     source: str
     slices: int
     shape: tuple[int, int]
@@ -94,9 +112,14 @@ class SpeedResult:
     threads: int
     processor: str
     versions: Mapping[str, str]
+    load: tuple[float, float]
     timings: Mapping[str, Timing]
     official_batch: int | None
-    memory: Memory | None
+    official_slices: int
+    stages: Mapping[str, Taken]
+    network: Network | None
+    limits: MachineLimits | None
+    command: CommandRun | None
     missing: tuple[str, ...]
 
     def ratio(self, key: str, official: str = "official") -> float:
@@ -111,12 +134,12 @@ def measure_speed(
     detector: str,
     *,
     slices: int = 5,
-    repeats: int = 5,
+    repeats: int = 3,
     threads: int | None = None,
     long_scan: int = LONG_SCAN_SLICES,
     report: Report = lambda done, total: None,
 ) -> SpeedResult:
-    """Measure speed and memory; all ways are run by turns on the same slices.
+    """Measure speed, memory and limits; our screening and the official network are run by turns.
 
     Parameters
     ----------
@@ -124,130 +147,103 @@ def measure_speed(
         Folder with ``ct/`` in it; without it a phantom is made.
     detector
         A packaged detector or a folder.
-    slices, repeats
-        How many slices, and how often each way is run on them.
+    slices
+        How many slices of the scan the official network is run on: it takes the same time for each.
+    repeats
+        How often each way, and the whole command, is run.
     threads
-        Threads of every network; None for one each core that this process may use.
+        Threads; None for one each core that this process may use.
     long_scan
-        Slices of the scan whose memory is measured; 0 for not at all.
+        Slices of the scan.
     report
-        Called with (runs done, runs in all).
+        Called with (steps done, steps in all).
     """
-    count = threads or _cores()
+    count, before = threads or usable_cores(), load_average()
     subject = load_detector(detector, threads=count)
     if not isinstance(subject, Detector):
         raise WeightsError(f"{subject.name}: is the published score itself. Give a detector to compare it with.")
-    scan = some_slices(data, slices)
-    missing: list[str] = []
-    memory = measure_memory(scan, detector, long_scan, missing)
-    ways = _our_ways(subject, scan, count)
-    official, batch = _official_ways(scan, count, missing)
-    timings = time_by_turns(ways | official, scan.shape[0], repeats, report)
+    scan, missing = long_series(data, long_scan), list[str]()
+    official, batch = _official_ways(evenly(scan, slices), count, missing)
+    ways = {"screening": Way("our whole screening", long_scan, lambda: subject.screen(scan))} | official
+    steps = _Steps((repeats + 1) * len(ways) + repeats + 2, report)
+    timings = time_by_turns(ways, repeats, steps.step)
+    clock = time_stages(subject, scan)
+    steps.step()
+    limits = _limits(count, missing)
+    with tempfile.TemporaryDirectory() as folder:
+        study = Path(folder) / "study"
+        write_series(study, scan, long_scan)
+        ends = _time_ends(study, subject, Path(folder) / "out")
+        steps.step()
+        command = time_command(study, detector, long_scan, repeats, missing, steps.step)
     return SpeedResult(
         detector=subject.name,
         weights_sha256=subject.weights.sha256,
+        runtime=subject.runtime,
         source=scan.name,
-        slices=scan.shape[0],
+        slices=long_scan,
         shape=scan.shape[1:],
-        cores=_cores(),
+        cores=usable_cores(),
         threads=count,
-        processor=_processor(),
-        versions=_versions(),
+        processor=processor_name(),
+        versions=package_versions(),
+        load=(before, load_average()),
         timings=timings,
         official_batch=batch,
-        memory=memory,
+        official_slices=min(slices, long_scan),
+        stages={"read": ends[0], **{name: Taken(took) for name, took in clock.seconds.items()}, "report": ends[1]},
+        network=_network(subject, clock, long_scan, missing),
+        limits=limits,
+        command=command,
         missing=tuple(missing),
     )
 
 
-def some_slices(data: Path, count: int) -> Scan:
-    """Take slices evenly from the middle half of a real series; a phantom where there is none."""
-    series = sorted((data / CT_FOLDER).glob(SERIES))
-    scan = read_scan(series[0]) if series else phantom(count)
-    quarter = scan.shape[0] // 4
-    indices = np.linspace(quarter, scan.shape[0] - 1 - quarter, count).round().astype(int)
-    return replace(scan, voxels=np.ascontiguousarray(scan.voxels[indices]))
+class _Steps:
+    """Counts steps for a progress bar."""
+
+    def __init__(self, total: int, report: Report) -> None:
+        self._done, self._total, self._report = 0, total, report
+
+    def step(self) -> None:
+        self._done += 1
+        self._report(self._done, self._total)
 
 
-def phantom(slices: int) -> Scan:
-    """Make a chest of two noisy lungs in a noisy body, 512 x 512 pixels of 0.7 mm."""
-    rows, columns = np.mgrid[:_PHANTOM_SIDE, :_PHANTOM_SIDE].astype(np.float32)
-    image = np.full((_PHANTOM_SIDE, _PHANTOM_SIDE), -1000.0, dtype=np.float32)
-    image[_ellipse(rows, columns, (256, 256), (170, 230))] = 40.0
-    for middle in (150, 362):
-        image[_ellipse(rows, columns, (250, middle), (120, 80))] = -850.0
-    noise = np.random.default_rng(0).normal(0.0, 25.0, (slices, *image.shape)).astype(np.float32)
-    return Scan(voxels=image + noise, spacing_mm=(2.5, 0.7, 0.7), modality="CT", name="phantom")
+def _time_ends(study: Path, detector: Detector, out: Path) -> tuple[Taken, Taken]:
+    """Time what comes before a screening, reading, and after it, the report with its pictures."""
+    from tamperscan.report import write_report
+
+    scan, read = timed(lambda: read_scan(study))
+    screening = detector.screen(scan)
+    return read, timed(lambda: write_report(screening, out))[1]
 
 
-def time_by_turns(ways: Ways, slices: int, repeats: int, report: Report) -> dict[str, Timing]:
-    """Run every way once to warm up, then all by turns.
-
-    Parameters
-    ----------
-    ways
-        Key to (name, what runs over all slices). It may return the seconds that count; else it is timed.
-    slices
-        How many slices each run covers.
-    repeats
-        How often.
-    report
-        Called with (runs done, runs in all).
-    """
-    took: dict[str, list[float]] = {key: [] for key in ways}
-    total = (repeats + 1) * len(ways)
-    for turn in range(repeats + 1):
-        for place, (key, (_, run)) in enumerate(ways.items(), start=1):
-            begun = time.perf_counter()
-            told = run()
-            seconds = time.perf_counter() - begun if told is None else told
-            if turn:
-                took[key].append(seconds / slices)
-            report(turn * len(ways) + place, total)
-    return {key: Timing(ways[key][0], statistics.median(values), tuple(values)) for key, values in took.items()}
+def _network(detector: Detector, clock: StageClock, slices: int, missing: list[str]) -> Network | None:
+    try:
+        from tamperscan.bench.operations import count_operations
+    except ImportError as error:
+        missing.append(f"Operations: {error.name} is not installed (pip install 'tamperscan[train]').")
+        return None
+    weights = detector.weights
+    with_head = detector.head != "typicality"
+    return Network(
+        pixels=clock.pixels / slices,
+        levels=len(weights.card.levels_hu),
+        predictor=count_operations(weights.network_path),
+        head=count_operations(weights.folder / HEAD_FILE) if with_head else None,
+        seconds=sum(clock.seconds[stage] for stage in NETWORKS) / slices,
+    )
 
 
-class TimedPredictor(NoisePredictor):
-    """A noise predictor that adds up the seconds that it takes."""
+def _limits(threads: int, missing: list[str]) -> MachineLimits | None:
+    try:
+        from tamperscan.bench.machine_limits import measure_limits
 
-    def __init__(self, weights: Weights, *, threads: int | None = None) -> None:
-        super().__init__(weights, threads=threads)
-        self.seconds = 0.0
-
-    def predict(self, image: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Predict, and remember how long it took."""
-        begun = time.perf_counter()
-        noise = super().predict(image, levels)
-        self.seconds += time.perf_counter() - begun
-        return noise
-
-
-def _our_ways(detector: Detector, scan: Scan, threads: int) -> Ways:
-    predictor = TimedPredictor(detector.weights, threads=threads)
-    card = detector.card
-    meter = SliceMeter(predictor, card)
-    window = IntensityWindow(*card.window) if card.window else IntensityWindow(-1024.0, 1024.0)
-    whole = window.to_model(scan.voxels)
-    level = np.array([card.levels_hu[0] / window.units_per_model_unit], dtype=np.float32)
-
-    def one_pass() -> None:
-        for image in whole:
-            predictor.predict_batch(image[None], level)
-
-    def network() -> float:
-        predictor.seconds = 0.0
-        for image in scan.voxels:
-            meter.measure(image, scan.spacing_mm[1:])
-        return predictor.seconds
-
-    def screening() -> None:
-        detector.screen(scan)
-
-    return {
-        "pass": ("our network, one pass over the whole slice", one_pass),
-        "network": (f"our network in a screening ({len(card.levels_hu)} passes over the lungs' box)", network),
-        "screening": ("our whole screening", screening),
-    }
+        return measure_limits(threads)
+    except ImportError as error:
+        missing.append(f"The machine's limits: {error.name} is not installed (pip install 'tamperscan[train]').")
+        return None
 
 
 def _official_ways(scan: Scan, threads: int, missing: list[str]) -> tuple[Ways, int | None]:
@@ -261,13 +257,14 @@ def _official_ways(scan: Scan, threads: int, missing: list[str]) -> tuple[Ways, 
     tiles = [slice_tiles(image) for image in scan.voxels]
     batch = quickest_batch(network, tiles[0])
     words = f"{len(tiles[0])} tiles a slice, {batch} a call"
-    ways: Ways = {"official": (f"published network in torch, {words}", _over(tiles, torch_step(network, batch)))}
+    torch_run = _over(tiles, torch_step(network, batch))
+    ways = {"official": Way(f"published network in torch, {words}", len(tiles), torch_run)}
     try:
         step = exported_step(network, batch, threads)
     except (ImportError, TamperscanError) as error:
         missing.append(f"The published network in onnxruntime: {error}")
     else:
-        ways["official_onnx"] = (f"published network in onnxruntime, {words}", _over(tiles, step))
+        ways["official_onnx"] = Way(f"published network in onnxruntime, {words}", len(tiles), _over(tiles, step))
     return ways, batch
 
 
@@ -279,36 +276,3 @@ def _over(slices: Sequence[Slices], step: Callable[[Slices], Slices]) -> Callabl
             score_tiles(tiles, step, schedule)
 
     return run
-
-
-def _ellipse(
-    rows: Slices, columns: Slices, centre: tuple[float, float], radii: tuple[float, float]
-) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = ((rows - centre[0]) / radii[0]) ** 2 + ((columns - centre[1]) / radii[1]) ** 2 < 1.0
-    return inside
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _processor() -> str:
-    """Tell the processor's model, as Linux names it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for name in ("numpy", "onnxruntime", "torch"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

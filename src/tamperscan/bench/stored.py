@@ -14,7 +14,7 @@ from tamperscan.bench.grids import Grid, grid_of
 from tamperscan.bench.places import Mask, Spacing
 from tamperscan.bench.units import Voxels
 from tamperscan.errors import BenchError
-from tamperscan.report.write import make_folder, write_file
+from tamperscan.files import make_folder, write_file
 
 
 @dataclass(frozen=True, eq=False)

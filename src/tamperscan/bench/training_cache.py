@@ -11,7 +11,7 @@ from typing import Any
 from tamperscan.bench.authentic_crops import AuthenticCrops
 from tamperscan.bench.contenders.contender import Budget, Contender, Report, settings_hash
 from tamperscan.bench.document import plain
-from tamperscan.report.write import make_folder, write_file
+from tamperscan.files import make_folder, write_file
 
 FACTS = "facts.json"
 

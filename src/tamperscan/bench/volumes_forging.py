@@ -17,11 +17,11 @@ from tamperscan.bench.ledger import Ledger
 from tamperscan.bench.prepare import ABLE
 from tamperscan.bench.volumes_blocks import Block, read_blocks
 from tamperscan.errors import BenchError, ForgeError, OutputError, TamperscanError
+from tamperscan.files import make_folder, write_file
 from tamperscan.forge.forgery import Forgery, forge
 from tamperscan.forge.method import ACTIONS, METHODS, Action, Method, load_method
 from tamperscan.forge.places import find_place
 from tamperscan.forge.site import Index
-from tamperscan.report.write import make_folder, write_file
 from tamperscan.scan import Scan
 
 VERSION: Final = 1

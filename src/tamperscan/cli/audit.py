@@ -15,7 +15,7 @@ from tamperscan.cli.dicomweb_options import CaFileOption, CredentialsOption, Tim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tamperscan.scan.sources import Source
+    from tamperscan.scan.places import Place
     from tamperscan.serve.compare import Compared
     from tamperscan.serve.signatures import Signature
 
@@ -142,9 +142,9 @@ def compare(
     failed: dict[str, str] = {}
     with ExitStack() as opened:
         if copy is not None:
-            from tamperscan.scan.collect import collect
+            from tamperscan.serve.looking import files_under
 
-            copies: Iterator[Source] = iter(collect(copy, opened, lambda error: problems.append(str(error))))
+            copies: Iterator[Place] = iter(files_under(copy, lambda error: problems.append(str(error))))
         else:
             from tamperscan.serve.dicomweb.copies import fetched_copies
 
@@ -171,24 +171,21 @@ def signatures(
     Ends with 0, with 1 where signed elements were altered, 2 for wrong usage, 3 if a file can't be read.
     """
     from tamperscan.errors import ScanError
-    from tamperscan.scan.collect import collect
-    from tamperscan.serve.signatures import State, verify_signatures
+    from tamperscan.serve.looking import files_under, signatures_in
+    from tamperscan.serve.signatures import State
 
     problems: list[str] = []
     states: Counter[str] = Counter()
     files = 0
-    with ExitStack() as opened:
-        for source in (
-            one for path in paths for one in collect(path, opened, lambda error: problems.append(str(error)))
-        ):
-            try:
-                found = verify_signatures(source)
-            except ScanError as error:
-                problems.append(str(error))
-                continue
-            files += 1
-            states.update(one.state for one in found)
-            _tell_signatures(source.label, found, as_json=as_json)
+    for place in (one for path in paths for one in files_under(path, lambda error: problems.append(str(error)))):
+        try:
+            found = signatures_in(place)
+        except ScanError as error:
+            problems.append(str(error))
+            continue
+        files += 1
+        states.update(one.state for one in found)
+        _tell_signatures(place.label, found, as_json=as_json)
     if not as_json:
         counts = ", ".join(f"{states[state]} {state}" for state in State)
         print(f"{files} files read, {states.total()} signatures: {counts}")

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tamperscan.cli.bench_archive import archive
 from tamperscan.cli.bench_compare import EPILOG, compare, steps
 from tamperscan.cli.bench_evidence import evidence
 from tamperscan.cli.bench_explain import explain
+from tamperscan.cli.bench_faults import faults
 from tamperscan.cli.bench_mr import mr
 from tamperscan.cli.bench_node import node
 from tamperscan.cli.bench_nodules import nodules
@@ -25,8 +27,11 @@ from tamperscan.cli.bench_options import (
     ThreadsOption,
     WriteOption,
 )
+from tamperscan.cli.bench_poisoning import poisoning
 from tamperscan.cli.bench_predictors import predictors
+from tamperscan.cli.bench_robustness import robustness
 from tamperscan.cli.bench_telling import tell
+from tamperscan.cli.bench_training import training
 from tamperscan.cli.bench_volumes import volumes
 from tamperscan.cli.console import Bar, new_app, tell_error
 from tamperscan.cli.default_group import default_group
@@ -34,7 +39,7 @@ from tamperscan.cli.default_group import default_group
 if TYPE_CHECKING:
     from tamperscan.bench.runs import Request
 
-app = new_app(cls=default_group("compare"), no_args_is_help=True)
+app = new_app(cls=default_group("compare", {"--robustness": "robustness"}), no_args_is_help=True)
 
 
 @app.callback(epilog=EPILOG)
@@ -42,16 +47,22 @@ def bench() -> None:
     """Measure every detector on the same tampered scans; or one on what a sub-command names.
 
     Says what it will do and how long it may take, then does it. An ended run goes on from where it was.
+    With --robustness it does what the command robustness does.
     """
 
 
+app.command("archive", epilog="Example: tamperscan bench archive --out runs/bench-archive")(archive)
 app.command("compare", hidden=True, epilog=EPILOG)(compare)
 app.command("explain", epilog="Example: tamperscan bench explain --data ../shared/data --out runs/explain")(explain)
 app.command("nodules", epilog="Example: tamperscan bench nodules --write docs/results.md")(nodules)
+app.command("faults", epilog="Example: tamperscan bench faults --out runs/bench-faults")(faults)
 app.command("node", epilog="Example: tamperscan bench node --out runs/bench-node")(node)
 app.command("volumes", epilog="Example: tamperscan bench volumes --out runs/bench-volumes")(volumes)
 app.command("evidence", epilog="Example: tamperscan bench evidence --write docs/results.md")(evidence)
+app.command("poisoning", epilog="Example: tamperscan bench poisoning --out runs/bench-poisoning")(poisoning)
 app.command("predictors", epilog="Example: tamperscan bench predictors --write docs/results.md")(predictors)
+app.command("training", epilog="Example: tamperscan bench training --write docs/results.md")(training)
+app.command("robustness", epilog="Example: tamperscan bench --robustness --out runs/robustness --most 3")(robustness)
 app.command("mr", epilog="Example: tamperscan bench mr --left-out runs/mr-first/weights --write docs/results.md")(mr)
 
 
@@ -132,22 +143,22 @@ def authentic(
 def speed(
     data: DataOption = DATA,
     detector: DetectorOption = "ct",
-    slices: Annotated[int, typer.Option("--slices", min=1, help="Slices that each way is run on.")] = 5,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often each way is run on them.")] = 5,
+    slices: Annotated[int, typer.Option("--slices", min=1, help="Slices that the published network is run on.")] = 5,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often everything is run.")] = 3,
     threads: ThreadsOption = None,
     long_scan: Annotated[
-        int, typer.Option("--long-scan", min=0, help="Slices of the scan whose memory is measured; 0 for none.")
+        int, typer.Option("--long-scan", min=1, help="Slices of the scan, a real one repeated.")
     ] = 300,
     write: WriteOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure speed beside the published network, and the memory that a long scan takes.
+    """Measure speed stage by stage, beside the published network and the machine's limits, and memory.
 
     On slices of a real scan in ct/, or of a phantom where there is none. Close what else keeps the machine busy.
     """
     from tamperscan.bench.document import provenance
-    from tamperscan.bench.pages import speed_page
     from tamperscan.bench.speed import measure_speed
+    from tamperscan.bench.speed_page import speed_page
 
     with Bar("Speed") as bar:
         result = measure_speed(

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tamperscan.cli.resources import out_of_resources
+from tamperscan.plain_text import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -60,7 +63,10 @@ def debugging() -> bool:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Tell an error that is not of tamperscan's own making, and how to learn more."""
+    """Tell an error that is not of tamperscan's own making, and what to do or how to learn more."""
+    short = out_of_resources(error)
+    if short is not None:
+        return short
     what = " ".join(str(error).split()) or "no further words"
     return (
         f"{type(error).__name__}: {what}. This is a fault in tamperscan; please report it with the "
@@ -70,12 +76,12 @@ def in_one_line(error: BaseException) -> str:
 
 def tell_error(message: str) -> None:
     """Print an error on stderr, in one line however narrow the terminal."""
-    print(f"Error: {message}", file=sys.stderr)
+    print(f"Error: {printable(message)}", file=sys.stderr)
 
 
 def tell_note(message: str) -> None:
     """Tell what is worth knowing and no failure, in one line on stderr."""
-    print(f"Note: {message}", file=sys.stderr)
+    print(f"Note: {printable(message)}", file=sys.stderr)
 
 
 class Bar(AbstractContextManager["Bar"]):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from typer.core import TyperGroup
 
 
-def default_group(name: str) -> type[TyperGroup]:
+def default_group(name: str, flags: Mapping[str, str] | None = None) -> type[TyperGroup]:
     """Make a group that runs one of its commands where none is named.
 
     The command should be ``hidden``: the group's help shows its arguments and options, and lists the other commands. A
@@ -24,6 +25,8 @@ def default_group(name: str) -> type[TyperGroup]:
     ----------
     name
         The command that runs where the first word names no command.
+    flags
+        Options that name a command too: with ``{"--robustness": "robustness"}`` either may be written.
 
     Returns
     -------
@@ -34,6 +37,8 @@ def default_group(name: str) -> type[TyperGroup]:
     class DefaultGroup(TyperGroup):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             """Name the command where none is; its own name counts as none, as it may be that of a folder."""
+            for flag in set(flags or {}) & set(args):
+                args = [(flags or {})[flag], *(word for word in args if word != flag)]
             named = bool(args) and (args[0] in ctx.help_option_names or args[0] in set(self.commands) - {name})
             return super().parse_args(ctx, args if named or not args else [name, *args])
 

@@ -129,7 +129,7 @@ class _Run:
     """Forges scans one after the other, and remembers what failed."""
 
     def __init__(self, path: Path, method: Method, order: _Order, out: Path, *, as_json: bool) -> None:
-        from tamperscan.report.write import make_folder
+        from tamperscan.files import make_folder
 
         make_folder(out)  # before the work, not after
         self.failures: list[str] = []

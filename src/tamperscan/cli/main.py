@@ -14,7 +14,7 @@ this module tells them in plain words and ends with
 0   done
 1   done, and something is suspicious (``screen --exit-code``) or not as it was (``audit``)
 2   wrong usage
-3   something named could not be read, or a result not be written
+3   something named could not be read, or a result not be written; no memory, no room
 70  a fault in tamperscan
 130 interrupted with Ctrl-C
 === =====================================================================
@@ -40,6 +40,7 @@ from tamperscan.cli.console import (
     new_app,
     tell_error,
 )
+from tamperscan.cli.resources import out_of_resources
 from tamperscan.errors import TamperscanError
 
 COMMANDS = {
@@ -48,11 +49,13 @@ COMMANDS = {
     "train": "Train a noise predictor on authentic scans.",
     "train-head": "Train the self-forged head of a detector on authentic scans.",
     "calibrate": "Make a detector of trained weights, with authentic scans.",
+    "drift": "See whether results go over time as the calibration says.",
     "weights": "Import, show and check weights.",
     "forge": "Make tampered scans with known truth, to measure detectors with.",
     "serve": "Show scans, findings and a worklist in a browser.",
     "pull": "Fetch series from an archive by DICOMweb.",
     "push": "Store DICOM files in an archive by DICOMweb.",
+    "archive": "Screen a whole archive, on this machine or on a cluster.",
     "audit": "Check the audit trail, and what has become of studies since.",
     "node": "Receive studies by DICOM, screen them, and send the results back.",
     "bench": "Measure a detector on tampered and authentic scans, and its speed.",
@@ -123,7 +126,7 @@ def main() -> NoReturn:
             raise
         ours = isinstance(error, TamperscanError)
         tell_error(str(error) if ours else in_one_line(error))
-        sys.exit(UNREADABLE if ours else INTERNAL_ERROR)
+        sys.exit(UNREADABLE if ours or out_of_resources(error) else INTERNAL_ERROR)
     sys.exit(0)
 
 

@@ -153,8 +153,8 @@ class Run:
         dicom: bool = False,
         as_json: bool = False,
     ) -> None:
+        from tamperscan.files import make_folder
         from tamperscan.report.folders import ReportFolders
-        from tamperscan.report.write import make_folder
 
         make_folder(out)  # before hours of work, not after
         self.out = out

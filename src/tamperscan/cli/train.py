@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tamperscan.cli.console import new_app, notices, tell_error
+from tamperscan.cli.vetting_options import (
+    KeepCopiesOption,
+    LeaveOutOption,
+    MostOfAPatientOption,
+    MostOfAScannerOption,
+    tell_left_out,
+    tell_review,
+    vetting_of,
+)
 
 if TYPE_CHECKING:
     from tamperscan.diffusion.train import Progress
@@ -39,24 +48,46 @@ def train(
         typer.Option("--split", help="JSON file of part to globs below FOLDER, to keep patients apart."),
     ] = None,
     part: Annotated[str, typer.Option("--part", help="Part of the split to train on.")] = "train",
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache", file_okay=False, help="Folder of decoded scans that runs share; the run's own if none."
+        ),
+    ] = None,
+    loaders: Annotated[
+        int | None,
+        typer.Option("--loaders", min=0, help="Processes that draw crops; by default those that a GPU needs."),
+    ] = None,
+    keep_copies: KeepCopiesOption = False,
+    leave_out: LeaveOutOption = None,
+    most_of_a_scanner: MostOfAScannerOption = 0.6,
+    most_of_a_patient: MostOfAPatientOption = 0.25,
     licence: Annotated[str, typer.Option("--licence", help="Licence and attribution, for the card.")] = "",
 ) -> None:
     """Train a noise predictor on authentic scans.
 
-    Crops are cut on the fly from lungs and bodies. The state is saved every 45 seconds; the same command goes on
-    from it. For several GPUs: accelerate launch -m tamperscan train ... At the end OUT/weights holds the network
-    (ONNX and safetensors) and its card. Then run 'tamperscan calibrate' to make a detector of it.
+    Crops are cut on the fly from lungs and bodies. Scans that repeat the slices of others are left out and told. The
+    state is saved every 45 seconds; the same command goes on from it. For several GPUs: accelerate launch -m tamperscan
+    train ... At the end OUT/weights holds the network (ONNX and safetensors) and its card, and OUT/review.png shows the
+    crops that it explains worst. Then run 'tamperscan calibrate' to make a detector of it.
     """
-    from tamperscan.detect.training import TrainingOptions, find_scans, name_data, read_split, train_detector
+    from tamperscan.detect.review import REVIEW_FILE
+    from tamperscan.detect.training import TrainingOptions, name_data, plan_training, read_split, train_detector
     from tamperscan.diffusion.presets import preset as find_preset
 
     settings = find_preset(preset)
     patterns = read_split(split, part) if split else None
-    scans = find_scans(data, settings.modality, patterns=patterns, on_error=lambda error: tell_error(str(error)))
-    options = TrainingOptions(settings, name or out.name, steps, seed, bf16, licence, name_data(data, patterns))
+    scans = plan_training(data, settings.modality, patterns=patterns, on_error=lambda error: tell_error(str(error)))
+    vetting = vetting_of(keep_copies, leave_out, most_of_a_scanner, most_of_a_patient)
+    options = TrainingOptions(
+        settings, name or out.name, steps, seed, bf16, loaders, licence, name_data(data, patterns), cache, vetting
+    )
     with TrainingDisplay() as display:
-        weights = train_detector(scans, out, options, on_scan=display.scan, report=display.step)
+        weights = train_detector(
+            scans, out, options, on_scan=display.scan, report=display.step, on_left_out=tell_left_out
+        )
     print(f"Weights of {weights.card.name} are in {weights.folder} (SHA-256 {weights.sha256[:16]}).")
+    tell_review(out / REVIEW_FILE if (out / REVIEW_FILE).exists() else None)
 
 
 class TrainingDisplay:

@@ -9,6 +9,15 @@ import typer
 
 from tamperscan.cli.console import new_app, tell_error
 from tamperscan.cli.train import TrainingDisplay
+from tamperscan.cli.vetting_options import (
+    KeepCopiesOption,
+    LeaveOutOption,
+    MostOfAPatientOption,
+    MostOfAScannerOption,
+    tell_left_out,
+    tell_review,
+    vetting_of,
+)
 
 app = new_app()
 
@@ -36,6 +45,23 @@ def train_head(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps of each member.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights and crops.")] = 0,
+    keep_copies: KeepCopiesOption = False,
+    leave_out: LeaveOutOption = None,
+    most_of_a_scanner: MostOfAScannerOption = 0.6,
+    most_of_a_patient: MostOfAPatientOption = 0.25,
+    no_canaries: Annotated[
+        bool, typer.Option("--no-canaries", help="Don't check that it finds forgeries of these scans.")
+    ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache", file_okay=False, help="Folder of decoded scans that runs share; the run's own if none."
+        ),
+    ] = None,
+    loaders: Annotated[
+        int | None,
+        typer.Option("--loaders", min=0, help="Processes that forge crops; by default those that a GPU needs."),
+    ] = None,
 ) -> None:
     """Train the self-forged head, which is shown authentic crops and forgeries made of them.
 
@@ -45,13 +71,17 @@ def train_head(
     """
     from dataclasses import replace
 
+    from tamperscan.cli.canary_telling import check_head
+    from tamperscan.detect.learning_set import vet
+    from tamperscan.detect.review import write_review
     from tamperscan.detect.self_forged import head_levels
-    from tamperscan.detect.self_forging import assemble_head, cache_patients, train_member
-    from tamperscan.detect.training import find_patients, name_data, read_split
+    from tamperscan.detect.self_forging import CACHE_FOLDER, assemble_head, cache_patients, train_member
+    from tamperscan.detect.training import name_data, plan_patients, read_split
     from tamperscan.diffusion.head import HeadSettings
     from tamperscan.diffusion.weights import open_weights
     from tamperscan.errors import TrainingError
 
+    vetting = vetting_of(keep_copies, leave_out, most_of_a_scanner, most_of_a_patient)
     if member is not None and member >= members:
         raise TrainingError(f"there is no member {member} of {members}: they are counted from 0.")
     predictor = open_weights(weights)
@@ -61,7 +91,7 @@ def train_head(
     settings = settings if steps is None else replace(settings, steps=steps)
     with TrainingDisplay() as display:
         scans = cache_patients(
-            lambda: find_patients(
+            lambda: plan_patients(
                 data,
                 predictor.card.modality,
                 split=split,
@@ -70,12 +100,30 @@ def train_head(
             ),
             out,
             of=name_data(data, patterns),
+            arrays=cache,
             on_scan=display.scan,
         )
+        vetted = vet(scans, out / CACHE_FOLDER, vetting, tell_left_out)
+        scans = vetted.scans
         for number in range(members) if member is None else (member,):
-            train_member(predictor, scans, out, number, settings, members=members, seed=seed, report=display.step)
+            train_member(
+                predictor,
+                scans,
+                out,
+                number,
+                settings,
+                members=members,
+                seed=seed,
+                loaders=loaders,
+                vetting=vetting,
+                report=display.step,
+            )
     if member is not None:
         print(f"Member {member} is trained. Without --member the same command joins all {members}.")
         return
-    made = assemble_head(predictor, scans, out, out / "weights", settings, members=members)
+    made = assemble_head(predictor, scans, out, out / "weights", settings, members=members, vetting=vetted.facts)
+    if predictor.card.modality == "CT" and not no_canaries:
+        patients = plan_patients(data, "CT", split=split, parts=parts)
+        made = check_head(made, patients)
     print(f"Weights of {made.card.name} with a self-forged head are in {made.folder} (SHA-256 {made.sha256[:16]}).")
+    tell_review(write_review(out, weights, [scan for _, scan in scans]))

@@ -22,10 +22,10 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
 
 from tamperscan.errors import ForgeError, ScanError
+from tamperscan.files import write_file
 from tamperscan.forge.dicom_header import mark_forged
 from tamperscan.forge.forgery import Forgery
 from tamperscan.forge.site import Mask, Voxels
-from tamperscan.report.write import write_file
 from tamperscan.scan.assemble import frame_digest
 from tamperscan.scan.attributes import Attributes
 from tamperscan.scan.codecs import DECODERS, stored_values
@@ -169,6 +169,7 @@ def _encoded(dataset: Dataset, label: str) -> bytes:
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     buffer = io.BytesIO()
     try:
+        dataset.preamble = bytes(128)  # what a stranger put there goes nowhere
         # Not save_as, which refuses what was big-endian; the pixels are little-endian already.
         dcmwrite(buffer, dataset, enforce_file_format=True, implicit_vr=False, little_endian=True)
     except Exception as error:  # pydicom raises whatever a malformed header provokes

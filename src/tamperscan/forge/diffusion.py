@@ -16,7 +16,7 @@ from tamperscan.forge.diffusion_network import TripleUNet, TripleUNetSettings, c
 from tamperscan.forge.diffusion_sampling import Predict, inpaint
 from tamperscan.forge.diffusion_training import KIND
 from tamperscan.forge.method import Action
-from tamperscan.forge.site import Site, Voxels
+from tamperscan.forge.site import Site, Spacing, Voxels
 from tamperscan.forge.surroundings import look
 from tamperscan.forge.template import fill_lesion, paste_nodule, release_map
 from tamperscan.forge.weights import ForgeWeights, packaged_folder, read_weights
@@ -110,7 +110,7 @@ class Diffusion:
         view = look(site, release > 0.0, side=self._crop_px, stride=self._network.stride, slices=_CONTEXT_SLICES)
         stack = self._window.to_model(view.cut(site, guide))
         drawn = inpaint(
-            self._predictor(site),
+            self._predictor(site.spacing_mm),
             stack,
             view.place(release),
             self._schedule,
@@ -124,9 +124,43 @@ class Diffusion:
         altered[view.part] = np.where(release[view.part] > 0.0, drawn_hu, site.voxels[view.part])
         return altered
 
-    def _predictor(self, site: Site) -> Predict:
+    def regenerate(self, voxels: Voxels, release: Voxels, spacing_mm: Spacing, rng: np.random.Generator) -> Voxels:
+        """Noise voxels to a low level and draw them anew from there, which keeps their content and not their texture.
+
+        Parameters
+        ----------
+        voxels
+            float32 ``[slice, row, column]`` in HU.
+        release
+            float32, same shape: from which share of the noise levels on a voxel is free; 0 for never. What lies beyond
+            the model's window stays as it is.
+        spacing_mm
+            Distance of voxels along (slice, row, column).
+        rng
+            Decides all noise.
+
+        Returns
+        -------
+        float32, same shape, in HU.
+        """
+        free = np.where((voxels > self._window.low) & (voxels < self._window.high), release, np.float32(0.0))
+        sides = [(0, 0), *((0, -side % self._network.stride) for side in voxels.shape[1:])]
+        drawn = inpaint(
+            self._predictor(spacing_mm),
+            np.pad(self._window.to_model(voxels), sides, mode="edge"),
+            np.pad(free, sides),
+            self._schedule,
+            rng,
+            steps=self._options.steps,
+            jump=self._options.jump,
+            rounds=self._options.rounds,
+        )[:, : voxels.shape[1], : voxels.shape[2]]
+        regenerated: Voxels = np.where(free > 0.0, self._window.from_model(drawn), voxels)
+        return regenerated
+
+    def _predictor(self, spacing_mm: Spacing) -> Predict:
         """Bind the network to the scan's distances."""
-        distances = torch.tensor([[site.spacing_mm[0], site.spacing_mm[2]]])
+        distances = torch.tensor([[spacing_mm[0], spacing_mm[2]]])
 
         def predict(stack: Voxels, sigma: float) -> Voxels:
             triples = cut_triples(torch.from_numpy(stack)).contiguous(memory_format=torch.channels_last)

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from tamperscan.detect.regions import lung_mask
 from tamperscan.errors import TrainingError
+from tamperscan.files import make_folder, new_file, write_file
 from tamperscan.forge.lesions import known_lesions
 from tamperscan.scan.volume import Scan
 from tamperscan.scan.windows import IntensityWindow
@@ -89,13 +90,11 @@ def build_cache(scans: Iterable[Scan], folder: Path, *, of: str) -> list[CachedS
         if stored["of"] != of:
             raise TrainingError(f"{folder}: was made of other scans. Choose another --out folder, or remove this one.")
         return [CachedScan(**entry) for entry in stored["scans"]]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     cached = [_cache_scan(scan, folder) for scan in scans]
     if not cached:
         raise TrainingError(f"{folder}: there is no scan to train on. Give a folder of authentic scans.")
-    temporary = index.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"of": of, "scans": [vars(entry) for entry in cached]}, indent=1))
-    temporary.replace(index)
+    write_file(index, json.dumps({"of": of, "scans": [vars(entry) for entry in cached]}, indent=1).encode())
     return cached
 
 
@@ -160,8 +159,10 @@ class TripleSource:
 
 def _cache_scan(scan: Scan, folder: Path) -> CachedScan:
     stem = hashlib.sha256((scan.name + scan.sha256).encode()).hexdigest()[:16]
-    np.save(folder / f"{stem}.npy", np.clip(np.rint(scan.voxels), -32768, 32767).astype(np.int16))
-    np.savez(folder / f"{stem}.places.npz", allow_pickle=False, **_places(scan))
+    with new_file(folder / f"{stem}.npy") as volume:
+        np.save(volume, np.clip(np.rint(scan.voxels), -32768, 32767).astype(np.int16))
+    with new_file(folder / f"{stem}.places.npz") as places:
+        np.savez(places, allow_pickle=False, **_places(scan))
     return CachedScan(scan.name, scan.sha256, f"{stem}.npy", scan.shape[0], (scan.spacing_mm[0], scan.spacing_mm[2]))
 
 

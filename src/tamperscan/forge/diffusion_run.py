@@ -13,13 +13,14 @@ from typing import Final
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from tamperscan.diffusion.ema import Ema
 from tamperscan.diffusion.hardware import fast_at_bf16
 from tamperscan.diffusion.schedule import noise_schedule
 from tamperscan.errors import TrainingError
+from tamperscan.files import add_line, make_folder, write_file
 from tamperscan.forge.diffusion_crops import Triples, TripleSource
 from tamperscan.forge.diffusion_network import TripleUNet, TripleUNetSettings
 from tamperscan.scan.windows import LUNG_NOISE_CT
@@ -171,12 +172,9 @@ class DiffusionRun:
         """Write beside the old state and swap, so that a kill leaves one of the two."""
         facts = {"step": str(self.step), "loss": repr(self.loss), "seconds": repr(self.seconds)}
         tensors = {name: value.detach().cpu().contiguous() for name, value in self._tensors().items()}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / (STATE_FILE + ".tmp")
-        save_file(tensors, temporary, metadata=self._facts() | facts)
-        temporary.replace(self.folder / STATE_FILE)
-        with (self.folder / LOSS_FILE).open("a") as curve:
-            curve.write(f"{self.step},{self.loss:.6f},{self.seconds:.1f}\n")
+        make_folder(self.folder)
+        write_file(self.folder / STATE_FILE, save(tensors, metadata=self._facts() | facts))
+        add_line(self.folder / LOSS_FILE, f"{self.step},{self.loss:.6f},{self.seconds:.1f}")
 
     def _load(self) -> None:
         path = self.folder / STATE_FILE

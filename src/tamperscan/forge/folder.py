@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from tamperscan.forge.forgery import PREFIX, Record
 from tamperscan.forge.method import ACTIONS
 from tamperscan.forge.site import Place
 from tamperscan.forge.write import MASK, RECORD, SCAN
+from tamperscan.safe_json import parse_json
 
 _ADVICE: Final = "Make it again with 'tamperscan forge', or take it away"
 
@@ -76,12 +76,12 @@ def read_forgeries(folder: Path, on_error: Callable[[ForgeError], None] = lambda
 
 def _read(folder: Path) -> StoredForgery:
     try:
-        document = json.loads((folder / RECORD).read_bytes())
+        document = parse_json((folder / RECORD).read_bytes())
         record = _record(document)
         name, scan, mask = str(document["name"]), folder / SCAN, folder / MASK
     except OSError as error:
         raise ForgeError(f"{folder}: {RECORD} can't be read ({error.strerror}). {_ADVICE}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ForgeError(f"{folder / RECORD}: is no record of a forgery ({problem}). {_ADVICE}.") from error
     if not scan.is_dir() or not any(scan.iterdir()) or not mask.is_file():

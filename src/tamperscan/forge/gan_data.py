@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tamperscan.detect.regions import lung_mask
 from tamperscan.errors import TrainingError
+from tamperscan.files import new_file, sync, write_file
 from tamperscan.forge.cube import LARGEST_CORE, MARGIN_MM, SIDE, cut_cube
 from tamperscan.forge.gan_nodules import Nodule, cut_nodule, nodules_of, set_in, view_nodule
 from tamperscan.forge.method import Action
@@ -120,9 +121,8 @@ def build_cubes(
         _write_healthy(material, folder, count)
     else:
         _write_injected(material, folder, count)
-    temporary = folder / (_INDEX + ".tmp")
-    temporary.write_text(json.dumps(facts, indent=1))
-    temporary.replace(folder / _INDEX)
+    sync(*(path for path in folder.iterdir() if path.is_file()))  # before the index that names them
+    write_file(folder / _INDEX, json.dumps(facts, indent=1).encode())
     cache = read_cubes(folder, of=of)
     assert cache is not None  # it was just written
     return cache
@@ -258,7 +258,8 @@ def _write_injected(material: _Material, folder: Path, count: int) -> None:
         radii[row] = min(diameter / 2 + MARGIN_MM, LARGEST_CORE)
     cubes.flush()
     shapes.flush()
-    np.save(folder / _RADII, radii)
+    with new_file(folder / _RADII) as file:
+        np.save(file, radii)
 
 
 def _new(path: Path, count: int, kind: type[np.generic]) -> np.memmap[Any, Any]:

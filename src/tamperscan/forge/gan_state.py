@@ -8,10 +8,11 @@ from typing import Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from tamperscan.errors import TrainingError
+from tamperscan.files import write_file
 
 _MOMENTS: Final = ("exp_avg", "exp_avg_sq")
 
@@ -35,9 +36,7 @@ def save_state(
     facts
         What else to keep; ``step`` among it.
     """
-    temporary = path.with_suffix(".tmp")
-    save_file(dict(_tensors(networks, optimisers)), temporary, metadata=dict(facts))
-    temporary.replace(path)
+    write_file(path, save(dict(_tensors(networks, optimisers)), metadata=dict(facts)))
 
 
 def load_state(

@@ -24,6 +24,7 @@ from tamperscan.detect.training import find_scans, name_data, read_split
 from tamperscan.diffusion.ema import Ema
 from tamperscan.diffusion.hardware import fast_at_bf16
 from tamperscan.errors import ScanError, TrainingError
+from tamperscan.files import add_line
 from tamperscan.forge.cube import SIDE, blend_weight, core
 from tamperscan.forge.equalise import Equalisation, fit_equalisation
 from tamperscan.forge.gan_data import CUBES, CubeCache, build_cubes, read_cubes
@@ -227,11 +228,9 @@ class _Trainer:
     def _write_curve(self) -> None:
         path = self.out / LOSS_FILE
         if not path.exists():
-            path.write_text("step,absolute,generator,discriminator,seconds\n")
-        with path.open("a") as curve:
-            curve.write(
-                ",".join([str(self.step), *(f"{v:.5f}" for v in _values(self.losses)), f"{self.seconds:.0f}\n"])
-            )
+            add_line(path, "step,absolute,generator,discriminator,seconds")
+        values = [str(self.step), *(f"{value:.5f}" for value in _values(self.losses)), f"{self.seconds:.0f}"]
+        add_line(path, ",".join(values))
 
     def _save(self) -> None:
         facts = {

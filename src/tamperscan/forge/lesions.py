@@ -15,7 +15,6 @@ scan's first slice.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from typing import Any, Final
 import numpy as np
 
 from tamperscan.errors import ScanError
+from tamperscan.safe_json import parse_json
 from tamperscan.scan.volume import Scan
 
 NODULES: Final = "nodules.json"
@@ -110,10 +110,10 @@ def known_lesions(scan: Scan) -> list[Lesion]:
 
 def _read(path: Path, parse: Callable[[dict[str, Any]], _Mark]) -> list[_Mark]:
     try:
-        return [parse(entry) for entry in json.loads(path.read_bytes())]
+        return [parse(entry) for entry in parse_json(path.read_bytes())]
     except OSError as error:
         raise ScanError(path, f"can't be read ({error.strerror})", "Check its permissions") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ScanError(path, f"holds no marks of lesions ({type(error).__name__}: {error})", _ADVICE) from error
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from tamperscan.errors import ForgeError
+from tamperscan.files import write_file
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def write_statistics(nodules: list[NoduleFigures], path: Path) -> None:
         {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(nodule).items()}
         for nodule in nodules
     ]
-    path.write_text(json.dumps({"nodules": entries}, indent=1) + "\n", encoding="utf-8")
+    write_file(path, (json.dumps({"nodules": entries}, indent=1) + "\n").encode())
 
 
 def mixed(nodules: list[NoduleFigures], rng: np.random.Generator) -> dict[str, float]:

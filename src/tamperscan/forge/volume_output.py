@@ -11,10 +11,10 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from tamperscan.files import write_file
 from tamperscan.forge.forgery import Forgery, Record
 from tamperscan.forge.grid import scan_ras, turn
 from tamperscan.forge.site import Mask
-from tamperscan.report.write import write_file
 from tamperscan.scan.forged import REMARK
 from tamperscan.scan.nifti import nifti_content
 from tamperscan.scan.sources import Source

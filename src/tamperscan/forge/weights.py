@@ -17,6 +17,8 @@ from safetensors.torch import load, save
 
 from tamperscan.diffusion.weights import CARD_FILE
 from tamperscan.errors import ForgeError
+from tamperscan.files import sync, write_file
+from tamperscan.safe_json import parse_json
 
 TENSORS_FILE: Final = "network.safetensors"
 
@@ -64,12 +66,13 @@ def write_weights(folder: Path, state: Mapping[str, torch.Tensor], card: Mapping
         for left in (temporary, old):
             shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir(parents=True)
-        (temporary / TENSORS_FILE).write_bytes(tensors)
-        (temporary / CARD_FILE).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+        write_file(temporary / TENSORS_FILE, tensors)
+        write_file(temporary / CARD_FILE, (json.dumps(described, indent=1) + "\n").encode())
         # A folder can't take the place of one that holds files.
         if folder.exists():
             folder.replace(old)
         temporary.replace(folder)
+        sync(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise ForgeError(
@@ -147,7 +150,7 @@ def _as_stored(name: str, tensor: torch.Tensor) -> torch.Tensor:
 def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD_FILE
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = parse_json(path.read_bytes())
     except OSError as error:
         raise ForgeError(
             f"{folder}: no forging weights here ({CARD_FILE} can't be read: {error.strerror}). Give a folder made by"

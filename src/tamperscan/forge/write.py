@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.errors import ForgeError, OutputError, ScanError
+from tamperscan.files import make_folder, sync, write_file
 from tamperscan.forge.dicom_header import WARNING
 from tamperscan.forge.dicom_output import write_dicom
 from tamperscan.forge.forgery import PREFIX, Forgery, Record
@@ -22,7 +22,6 @@ from tamperscan.forge.grid import mask_file
 from tamperscan.forge.site import Mask
 from tamperscan.forge.volume_output import write_nifti, write_numpy
 from tamperscan.report.schema import package_version
-from tamperscan.report.write import make_folder, write_file
 from tamperscan.scan.collect import collect
 from tamperscan.scan.forged import NOTE
 from tamperscan.scan.nifti import is_nifti
@@ -69,9 +68,9 @@ def write_forgery(forgery: Forgery, path: str | Path, out: Path) -> Path:
     try:
         (temporary / SCAN).mkdir(parents=True)
         _fill(temporary, forgery, path)
-        _sync(temporary / SCAN, temporary)
+        sync(temporary / SCAN, temporary)
         temporary.rename(folder)
-        _sync(out)
+        sync(out)
     except OSError as error:
         raise OutputError(
             f"{folder}: the forgery can't be written ({error.strerror or error}). Check the disk, or name another "
@@ -163,13 +162,3 @@ def _check_same(folder: Path, forgery: Forgery) -> None:
             f"{folder}: another forgery, or something else, is there already. Take it away, or choose another --seed "
             f"or --out."
         )
-
-
-def _sync(*folders: Path) -> None:
-    """Have the system write folders to the disk, so that none is there by name only after a power cut."""
-    for folder in folders:
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from tamperscan.errors import BenchError
+from tamperscan.files import make_folder, write_file
 
 LEARNED_FILE = "learned.safetensors"
 STATE_FILE = "state.safetensors"
@@ -21,12 +22,10 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
-    """Write arrays and facts beside the old file and swap at the end, so that a kill leaves the old or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    """Write arrays and facts in one step: a kill leaves the old ones or the new."""
+    make_folder(path.parent)
     whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
-    save_file(whole, temporary, metadata={"facts": json.dumps(dict(facts))})
-    temporary.replace(path)
+    write_file(path, save(whole, metadata={"facts": json.dumps(dict(facts))}))
 
 
 def read_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:

@@ -17,7 +17,7 @@ from tamperscan.bench.explain.spectra import SpectrumRatio
 from tamperscan.bench.explain.subjects import NODULE
 from tamperscan.bench.explain.zones import Compared
 from tamperscan.bench.metrics import Estimate
-from tamperscan.errors import OutputError
+from tamperscan.files import make_folder, write_file
 from tamperscan.report.canvas import BLUE, FAINT, INK, SKY, VERMILION, new_figure, plain_axes, png_bytes
 
 # The rest of Okabe and Ito's colours.
@@ -59,11 +59,8 @@ def write_figures(explanation: Explanation, compared: Sequence[Compared], folder
     written = {}
     for name, figure in _figures(explanation, compared):
         path = folder / f"explain-{name}.png"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(png_bytes(figure))
-        except OSError as error:
-            raise OutputError(f"{path}: the figure can't be written ({error}). Give another folder.") from error
+        make_folder(folder)
+        write_file(path, png_bytes(figure))
         written[name] = path
     return written
 

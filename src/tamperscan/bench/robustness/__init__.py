@@ -1,0 +1,1 @@
+"""What laundering does to a detector: the same scans after treatments that are meant to hide tampering."""
