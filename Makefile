@@ -22,7 +22,7 @@ TEST := .venv-test
 PACKAGE := pyproject.toml $(shell find src -type f -not -path '*/__pycache__/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint peers bench bench-page bench-node bench-faults bench-training bench-archive \
+.PHONY: help demo test test-slow lint peers bench bench-page bench-node bench-faults bench-training bench-archive \
 	picture size check-plain fuzz wheel check-wheel lock audit-packages sbom clean
 
 help:  ## list the targets
@@ -31,8 +31,11 @@ help:  ## list the targets
 demo: $(PLAIN)/.plain  ## screen the packaged sample and say where the report is
 	$(PLAIN)/bin/tamperscan demo --out demo-report
 
-test: lint  ## check the code and run all tests
-	OMP_NUM_THREADS=1 $(TEST)/bin/python -m pytest -n $(JOBS) --dist loadfile
+test: lint  ## check the code and run the tests
+	OMP_NUM_THREADS=1 $(TEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+
+test-slow: $(TEST)/.test  ## run the few tests that take longest, which make test leaves out
+	OMP_NUM_THREADS=1 $(TEST)/bin/python -m pytest -n $(JOBS) -m slow
 
 lint: $(TEST)/.test  ## check style and types
 	$(TEST)/bin/ruff check .

@@ -103,6 +103,7 @@ def wait_for(process, happens):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same(compared, tmp_path):
     folder = prepare(tmp_path)
     out = folder / "out"

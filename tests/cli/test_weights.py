@@ -103,6 +103,7 @@ def test_wrong_usage(tamperscan, arguments):
     assert tamperscan("weights", *arguments).returncode == 2
 
 
+@pytest.mark.slow
 def test_checkpoint_becomes_weights_that_can_be_used(tamperscan, tmp_path, ct_series):
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")

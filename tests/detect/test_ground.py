@@ -105,6 +105,7 @@ def test_one_slice(detector, authentic):
     assert detector.screen(replace(authentic, voxels=authentic.voxels[1:2]), alarm_rate=0.2).verdict == "clear"
 
 
+@pytest.mark.slow
 def test_two_thousand_slices_that_are_one(detector):
     image = chest_scan(50, 1).voxels[0, ::2, ::2]
     scan = scan_of(np.broadcast_to(image, (2000, *image.shape)).copy(), spacing_mm=(0.5, 1.4, 1.4), sha256="")

@@ -2,10 +2,13 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tamperscan.bench.node_crashes import crash_run
 from tamperscan.bench.node_process import NodeProcess
 
 
+@pytest.mark.slow
 def test_kills_lose_nothing_and_report_nothing_twice(tmp_path):
     result = crash_run(tmp_path, kills=5, instances=150, slices=50, longest_life=1.5, tell=lambda _: None)
     assert result.acknowledged == result.instances == 150
