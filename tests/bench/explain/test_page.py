@@ -108,7 +108,7 @@ def test_without_results_there_are_no_figures(tmp_path):
 
 def test_figures_in_a_file_s_place_are_an_error(whole, tmp_path):
     (tmp_path / "images").write_text("a file")
-    with pytest.raises(OutputError, match="Give another folder"):
+    with pytest.raises(OutputError, match="name another folder"):
         write_figures(*whole, tmp_path / "images")
 
 
