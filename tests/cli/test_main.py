@@ -133,3 +133,21 @@ def test_interrupt_ends_with_130():
     assert run.returncode == 130
     assert "What was written before stays." in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("error", ["MemoryError()", "OSError(12, 'Cannot allocate memory', 'cli')"])
+@pytest.mark.parametrize("module", ["tamperscan.cli.main", "typer", "tamperscan.cli.screen"])
+def test_memory_that_runs_out_while_modules_are_loaded(module, error):
+    program = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: raise {error}\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['tamperscan', 'screen', 'nowhere']\n"
+        "from tamperscan.__main__ import main\n"
+        "main()"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 3
+    assert run.stderr == "Error: not enough memory. End other programs, allow more, or give less at a time.\n"

@@ -32,7 +32,7 @@ def main() -> None:
     if words[0].startswith("train"):
         _save_often()
     sys.argv = ["tamperscan", *words]
-    from tamperscan.cli.main import main as command
+    from tamperscan.__main__ import main as command
 
     command()
 
