@@ -127,6 +127,16 @@ def test_a_process_that_forges_draws_the_same(run, tmp_path):
         np.testing.assert_array_equal(here, there)
 
 
+def test_noise_does_not_depend_on_what_was_asked_before(run):
+    _, _, weights = run
+    image = np.random.default_rng(3).normal(0.0, 0.05, (32, 32)).astype(np.float32)
+    level = np.array([0.031], np.float32)
+    used, fresh = PredictorToSend(weights), PredictorToSend(weights)
+    for other in np.linspace(0.01, 0.09, 12, dtype=np.float32):
+        used.predict(image, other[None])
+    np.testing.assert_array_equal(used.predict(image, level), fresh.predict(image, level))
+
+
 def test_a_scan_that_can_not_be_read_is_nobodys(tmp_path):
     def planned():
         for seed, (patient, scan) in enumerate(patients()):

@@ -119,6 +119,12 @@ class PredictorToSend:
     ----------
     weights
         Of the predictor; it gets one thread, as there is a process for each core.
+
+    Notes
+    -----
+    It runs in float32. In bfloat16 the first levels that a process asks for are folded into the network and later ones
+    are not, so that a crop would depend on the crops drawn before it, and a resumed run would differ from an unbroken
+    one.
     """
 
     def __init__(self, weights: Weights) -> None:
@@ -133,7 +139,7 @@ class PredictorToSend:
     def predict(self, image: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict the noise; see `NoisePredictor.predict`."""
         if self._loaded is None:
-            self._loaded = NoisePredictor(self._weights, threads=1)
+            self._loaded = NoisePredictor(self._weights, threads=1, precision="float32")
         return self._loaded.predict(image, levels)
 
 
