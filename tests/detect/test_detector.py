@@ -9,6 +9,8 @@ import pytest
 
 from tamperscan.detect.detector import mean_around
 from tamperscan.detect.ground import reasons_to_abstain
+from tamperscan.report.schema import screening_document
+from tamperscan.report.wording import further_reasons
 from tamperscan.scan.volume import Scan
 
 from .conftest import CALIBRATION_PATIENTS, PLACE, TAMPERED_SLICES
@@ -234,6 +236,11 @@ def test_reasons_count_in_a_hundred(screened):
     assert "at most 20 are allowed" in screened["tampered"].reasons[0]
     assert "the alarm is at 20." in screened["authentic"].reasons[0]
     assert not any("e+" in reason for screening in screened.values() for reason in screening.reasons)
+
+
+def test_a_report_says_the_chance_once(screened):
+    for screening in screened.values():
+        assert further_reasons(screening_document(screening)) == list(screening.reasons[1:])
 
 
 def test_progress_is_told(detector, authentic):

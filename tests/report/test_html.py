@@ -41,7 +41,8 @@ def text_of(page):
 def test_suspicious_page_says_so_in_plain_words(suspicious):
     text = text_of(page_of(suspicious))
     assert "A place in slice 6 differs from what authentic scans look like." in text
-    assert "An authentic scan would score this high in about 2 of 100 cases." in text
+    assert "An authentic scan would score this high in about 2 of 100 cases (99 authentic scans compared);" in text
+    assert "the alarm is at 5 of 100." in text
     assert "Research use only. Not a medical device. Not for diagnosis." in text
 
 

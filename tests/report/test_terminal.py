@@ -23,7 +23,8 @@ def test_plain_text_has_no_escapes_and_no_boxes(suspicious):
 def test_verdict_and_numbers_are_told(suspicious):
     text = printed(screening_document(suspicious))
     assert "Suspicious: chest-1" in text
-    assert "An authentic scan would score this high in about 2 of 100 cases." in text
+    assert "An authentic scan would score this high in about 2 of 100 cases (99 authentic scans compared);" in text
+    assert "the alarm is at 5 of 100." in text
     assert "Score 7, p-value 0.02 (alarm at 0.05 or less)." in text
 
 

@@ -9,6 +9,7 @@ from tamperscan.report.wording import (
     calibration_scores,
     chance_in_words,
     chance_sentence,
+    further_reasons,
     headline,
     limits_of,
     measured_slices,
@@ -21,7 +22,10 @@ from tamperscan.report.wording import (
 def test_suspicious_headline_names_the_slice_and_the_chance(suspicious):
     words = headline(screening_document(suspicious))
     assert words.sentence == "A place in slice 6 differs from what authentic scans look like."
-    assert words.chance == "An authentic scan would score this high in about 2 of 100 cases."
+    assert words.chance == (
+        "An authentic scan would score this high in about 2 of 100 cases (99 authentic scans compared); "
+        "the alarm is at 5 of 100."
+    )
 
 
 def test_suspicious_headline_names_only_alarming_places(make_screening, make_finding):
@@ -71,6 +75,24 @@ def test_smallest_p_value_that_the_calibration_supports_is_called_so(make_screen
     sentence = chance_sentence(screening_document(make_screening(p_value=0.01, settings=settings)))
     assert sentence.startswith("None of the 99 authentic scans")
     assert "at most about 1 of 100 cases" in sentence
+
+
+def test_the_chance_is_said_once_with_the_scans_compared_and_the_alarm(make_clear):
+    reasons = (
+        "About 60 of 100 authentic scans score as high (27 authentic patients compared); the alarm is at 5.",
+        "With 27 authentic patients the true alarm rate behind 0.05 lies between 0.01 and 0.13.",
+    )
+    document = screening_document(make_clear(reasons=reasons, settings={"calibration_scores": [1.0] * 27}))
+    assert headline(document).chance == (
+        "An authentic scan would score this high in about 60 of 100 cases (27 authentic scans compared); "
+        "the alarm is at 5 of 100."
+    )
+    assert further_reasons(document) == list(reasons[1:])
+
+
+def test_an_abstained_scan_keeps_all_reasons(abstained):
+    document = screening_document(abstained)
+    assert further_reasons(document) == document.reasons != []
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,9 @@ class Run:
     ) -> None:
         from tamperscan.files import make_folder
         from tamperscan.report.folders import ReportFolders
+        from tamperscan.scan import isolated
 
+        isolated.prepare()  # it starts while the detector is loaded
         make_folder(out)  # before hours of work, not after
         self.out = out
         self.verdicts: Counter[str] = Counter()
@@ -202,9 +204,9 @@ class Run:
                 self.fail(files.problem)
 
     def fail(self, problem: TamperscanError | str) -> None:
-        """Tell a failure now, and once more at the end."""
+        """Tell a failure, and remember that there was one."""
         self.failures.append(str(problem))
-        tell_error(str(problem))
+        tell_error(problem)
 
     def exit_code(self, *, suspicious: int) -> int:
         """Choose the process's exit code: what failed counts more than what was found."""
@@ -213,12 +215,9 @@ class Run:
         return suspicious if self.verdicts["suspicious"] else DONE
 
     def print_totals(self) -> None:
-        """Print how many scans got which verdict, and what failed, where there was more than one."""
-        if self._count() > 1:
-            if not self._as_json:
-                self._print_counts()
-            for failure in self.failures:
-                tell_error(f"not screened: {failure}")
+        """Print how many scans got which verdict, and how many failed, where there was more than one."""
+        if self._count() > 1 and not self._as_json:
+            self._print_counts()
         if not self._as_json and self.verdicts:
             from tamperscan.report.terminal import print_research_use
 

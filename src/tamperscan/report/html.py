@@ -14,6 +14,7 @@ from tamperscan.report.schema import FindingFacts, ScreeningDocument
 from tamperscan.report.wording import (
     RESEARCH_USE,
     calibration_scores,
+    further_reasons,
     headline,
     is_alarming,
     limits_of,
@@ -56,6 +57,7 @@ def render_html(document: ScreeningDocument, pictures: Mapping[str, bytes] | Non
     return _template().render(
         document=document,
         headline=headline(document),
+        reasons=further_reasons(document),
         research_use=RESEARCH_USE,
         limits=limits_of(document.scan.modality),
         findings=_finding_views(document, uris),

@@ -23,7 +23,7 @@ from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleD
 from tamperscan.report.canvas import FAINT, GRID, INK
 from tamperscan.report.html import detector_rows, finding_rows, scan_rows
 from tamperscan.report.schema import ScreeningDocument
-from tamperscan.report.wording import RESEARCH_USE, headline, is_alarming, limits_of
+from tamperscan.report.wording import RESEARCH_USE, further_reasons, headline, is_alarming, limits_of
 from tamperscan.report.write import COMPARISON, SLICES
 
 _MARGIN: Final = 16 * mm
@@ -154,7 +154,7 @@ def _title(document: ScreeningDocument) -> list[Flowable]:
     )
     shown = f"{document.scan.modality} scan {document.scan.name}"
     title = _paragraph(shown, _style(14, font=_BOLD, after=3 * mm))
-    reasons = [_paragraph(reason, _style(9.5)) for reason in document.reasons]
+    reasons = [_paragraph(reason, _style(9.5)) for reason in further_reasons(document)]
     return [title, box, Spacer(0, 3 * mm), *reasons]
 
 

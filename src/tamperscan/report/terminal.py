@@ -11,6 +11,7 @@ from rich.text import Text
 from tamperscan.report.schema import ScreeningDocument
 from tamperscan.report.wording import (
     RESEARCH_USE,
+    further_reasons,
     headline,
     is_alarming,
     p_in_words,
@@ -59,7 +60,7 @@ def _parts(document: ScreeningDocument, *, plain: bool) -> list[RenderableType]:
     parts += [_indented(line, plain) for line in (words.sentence, words.chance) if line]
     if document.score is not None:
         parts.append(_indented(_numbers(document), plain))
-    parts += [_indented(reason, plain) for reason in document.reasons]
+    parts += [_indented(reason, plain) for reason in further_reasons(document)]
     if document.findings:
         parts.append(_findings_table(document, plain))
     parts += [_indented(f"Note: {warning}", plain, "yellow") for warning in document.scan.warnings]

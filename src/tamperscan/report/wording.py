@@ -21,6 +21,7 @@ _BUILT_FOR = {
     "most of which it does not find. It looks at the body where the signal stands out of the noise, and says "
     "nothing of changed headers, or of a scan that was swapped for another person's.",
 }
+_TELLS_CHANCE = "of 100 authentic scans score as high"
 LIMITS = (
     "A result that is clear does not mean that the scan is authentic. It means that nothing was found that "
     "this detector measures.",
@@ -59,7 +60,7 @@ class Headline:
     sentence
         What was found.
     chance
-        How often an authentic scan looks so; empty where the detector abstained.
+        How often an authentic scan looks so, and where the alarm is; empty where the detector abstained.
     advice
         What to do now.
     """
@@ -123,17 +124,30 @@ def is_alarming(p_value: float | None, alarm_rate: float) -> bool:
 
 
 def chance_sentence(document: ScreeningDocument) -> str:
-    """Say how often an authentic scan scores as high as this one; empty where there is no p-value."""
+    """Say how often an authentic scan scores as high as this one, among how many, and where the alarm is.
+
+    Empty where there is no p-value.
+    """
     if document.p_value is None:
         return ""
     count = len(calibration_scores(document))
+    alarm = f"the alarm is at {document.alarm_rate * 100:.3g} of 100"
     if count and document.p_value <= 1.0001 / (count + 1):
         return (
             f"None of the {count} authentic scans it was calibrated on scored this high; an authentic scan "
             f"would in at most about {chance_in_words(document.p_value)} cases, and so few scans support no "
-            f"smaller figure."
+            f"smaller figure; {alarm}."
         )
-    return f"An authentic scan would score this high in about {chance_in_words(document.p_value)} cases."
+    compared = f" ({count} authentic scans compared)" if count else ""
+    chance = chance_in_words(document.p_value)
+    return f"An authentic scan would score this high in about {chance} cases{compared}; {alarm}."
+
+
+def further_reasons(document: ScreeningDocument) -> list[str]:
+    """Give a document's reasons without the one that tells the chance, which the headline does already."""
+    if document.p_value is None:
+        return document.reasons
+    return [reason for reason in document.reasons if _TELLS_CHANCE not in reason]
 
 
 def chance_in_words(probability: float) -> str:
