@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tamperscan.cli.console import notices, tell_note
+from tamperscan.cli.console import TransientProgress, tell_note
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -18,12 +16,12 @@ LINE_EVERY = 60.0
 """Seconds between two lines where nobody looks at a terminal."""
 
 
-class ArchiveProgress(AbstractContextManager["ArchiveProgress"]):
+class ArchiveProgress(TransientProgress):
     """Listens to a run, and tells its progress on stderr."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._began = self._told = time.monotonic()
-        self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._before = 0
         self._known = False
@@ -71,18 +69,9 @@ class ArchiveProgress(AbstractContextManager["ArchiveProgress"]):
         progress.update(self._task, completed=event["files_done"], total=total, description=self.words(event))
 
     def _start(self) -> Progress:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-        columns = (BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-        self._progress = Progress(*columns, console=notices(), transient=True, redirect_stdout=False)
-        self._progress.start()
-        return self._progress
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        return self.show(BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
 
 
 def in_words(seconds: float) -> str:

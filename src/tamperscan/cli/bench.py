@@ -8,29 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tamperscan.cli import bench_options as options
 from tamperscan.cli.bench_archive import archive
-from tamperscan.cli.bench_compare import EPILOG, compare, steps
+from tamperscan.cli.bench_compare import EPILOG, compare
 from tamperscan.cli.bench_evidence import evidence
 from tamperscan.cli.bench_explain import explain
 from tamperscan.cli.bench_faults import faults
 from tamperscan.cli.bench_mr import mr
 from tamperscan.cli.bench_node import node
 from tamperscan.cli.bench_nodules import nodules
-from tamperscan.cli.bench_options import (
-    DATA,
-    SPLIT,
-    DataOption,
-    DetectorOption,
-    HeadOption,
-    JsonOption,
-    SplitOption,
-    ThreadsOption,
-    WriteOption,
-)
 from tamperscan.cli.bench_poisoning import poisoning
 from tamperscan.cli.bench_predictors import predictors
 from tamperscan.cli.bench_robustness import robustness
-from tamperscan.cli.bench_telling import tell
+from tamperscan.cli.bench_telling import steps, tell
 from tamperscan.cli.bench_training import training
 from tamperscan.cli.bench_volumes import volumes
 from tamperscan.cli.console import Bar, new_app, tell_error
@@ -68,16 +58,16 @@ app.command("mr", epilog="Example: tamperscan bench mr --left-out runs/mr-first/
 
 @app.command(epilog="Example: tamperscan bench ctgan --data ../shared/data --write docs/results.md")
 def ctgan(
-    data: DataOption = DATA,
-    detector: DetectorOption = "ct",
+    data: options.DataOption = options.DATA,
+    detector: options.DetectorOption = "ct",
     reference: Annotated[
         str | None,
         typer.Option("--reference", help="Weights for the published score; the detector's own if not given."),
     ] = None,
-    head: HeadOption = None,
-    split: SplitOption = SPLIT,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    head: options.HeadOption = None,
+    split: options.SplitOption = options.SPLIT,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Measure a detector on real scans that were tampered with by CT-GAN.
 
@@ -87,7 +77,7 @@ def ctgan(
     from tamperscan.bench.pages import ctgan_page
     from tamperscan.bench.runs import run_ctgan
 
-    words: list[str | Path] = ["bench", "ctgan", *_options(data, detector, head, split)]
+    words: list[str | Path] = ["bench", "ctgan", *options.words_of(data, detector, head, split)]
     words += ["--reference", reference] if reference else []
     with ExitStack() as bars:
         result = run_ctgan(_request(bars, data, detector, head, split, reference))
@@ -97,12 +87,12 @@ def ctgan(
 
 @app.command(epilog="Example: tamperscan bench precision --data ../shared/data --write docs/results.md")
 def precision(
-    data: DataOption = DATA,
-    detector: DetectorOption = "ct",
-    head: HeadOption = None,
-    split: SplitOption = SPLIT,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    data: options.DataOption = options.DATA,
+    detector: options.DetectorOption = "ct",
+    head: options.HeadOption = None,
+    split: options.SplitOption = options.SPLIT,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Measure what bfloat16 costs, where it is used: the same slices in float32 and in what is quickest here."""
     from tamperscan.bench.document import provenance
@@ -110,28 +100,28 @@ def precision(
 
     with ExitStack() as bars:
         result = run_precision(_request(bars, data, detector, head, split))
-    origin = provenance("bench", "precision", *_options(data, detector, head, split))
+    origin = provenance("bench", "precision", *options.words_of(data, detector, head, split))
     tell("precision", result, origin, precision_page(result, origin), write=write, as_json=as_json)
 
 
 @app.command(epilog="Example: tamperscan bench authentic --data ../shared/data --write docs/results.md")
 def authentic(
-    data: DataOption = DATA,
-    detector: DetectorOption = "ct",
-    head: HeadOption = None,
-    split: SplitOption = SPLIT,
+    data: options.DataOption = options.DATA,
+    detector: options.DetectorOption = "ct",
+    head: options.HeadOption = None,
+    split: options.SplitOption = options.SPLIT,
     seen: Annotated[
         bool, typer.Option(help="Compare patients that were trained on with others; takes some minutes.")
     ] = True,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Count a detector's false alarms on whole authentic scans of the split's part "test"."""
     from tamperscan.bench.document import provenance
     from tamperscan.bench.pages import authentic_page
     from tamperscan.bench.runs import run_authentic
 
-    words: list[str | Path] = ["bench", "authentic", *_options(data, detector, head, split)]
+    words: list[str | Path] = ["bench", "authentic", *options.words_of(data, detector, head, split)]
     words += [] if seen else ["--no-seen"]
     with ExitStack() as bars:
         result = run_authentic(_request(bars, data, detector, head, split), seen=seen)
@@ -141,16 +131,16 @@ def authentic(
 
 @app.command(epilog="Example: tamperscan bench speed --data ../shared/data --write docs/results.md")
 def speed(
-    data: DataOption = DATA,
-    detector: DetectorOption = "ct",
+    data: options.DataOption = options.DATA,
+    detector: options.DetectorOption = "ct",
     slices: Annotated[int, typer.Option("--slices", min=1, help="Slices that the published network is run on.")] = 5,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often everything is run.")] = 3,
-    threads: ThreadsOption = None,
+    threads: options.ThreadsOption = None,
     long_scan: Annotated[
         int, typer.Option("--long-scan", min=1, help="Slices of the scan, a real one repeated.")
     ] = 300,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Measure speed stage by stage, beside the published network and the machine's limits, and memory.
 
@@ -176,11 +166,6 @@ def speed(
     tell("speed", result, origin, speed_page(result, origin), write=write, as_json=as_json)
 
 
-def _options(data: Path, detector: str, head: str | None, split: Path) -> list[str | Path]:
-    chosen: list[str | Path] = ["--head", head] if head else []
-    return ["--data", data, "--detector", detector, *chosen, "--split", split]
-
-
 def _request(
     bars: ExitStack, data: Path, detector: str, head: str | None, split: Path, reference: str | None = None
 ) -> Request:
@@ -193,5 +178,5 @@ def _request(
         reference=reference,
         head=head,
         step=steps(bars),
-        on_error=lambda error: tell_error(str(error)),
+        on_error=tell_error,
     )

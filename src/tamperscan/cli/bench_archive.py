@@ -7,24 +7,21 @@ from typing import Annotated
 
 import typer
 
-from tamperscan.cli.bench_options import DATA, DataOption, JsonOption, WriteOption
-from tamperscan.cli.bench_telling import tell
-from tamperscan.cli.console import notices
+from tamperscan.cli import bench_options as options
+from tamperscan.cli.bench_telling import tell, tell_line
 
 
 def archive(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", file_okay=False, help="Folder of the run; what is in it is replaced.")
-    ],
-    data: DataOption = DATA,
+    out: options.NewOutOption,
+    data: options.DataOption = options.DATA,
     repeats: Annotated[int, typer.Option("--repeats", min=0, help="Rounds of one and two workers; 0 for none.")] = 3,
     series: Annotated[
         int, typer.Option("--series", min=0, help="Series of the smaller archive; 0 to leave memory out.")
     ] = 24,
     kills: Annotated[int, typer.Option("--kills", min=0, help="How often a run is killed.")] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the moments at which it is killed.")] = 1,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Screen archives with one worker and with two, look at their memory, and kill their runs at random moments."""
     from tamperscan.bench.archive import measure_archive
@@ -38,7 +35,7 @@ def archive(
         series=series,
         kills=kills,
         seed=seed,
-        tell=lambda line: notices().print(line, soft_wrap=True, highlight=False),
+        tell=tell_line,
     )
     words: list[str | Path] = ["bench", "archive", "--out", out, "--data", data, "--repeats", str(repeats)]
     origin = provenance(*words, "--series", str(series), "--kills", str(kills), "--seed", str(seed))

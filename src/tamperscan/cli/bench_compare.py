@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
@@ -12,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tamperscan.cli.console import Bar, notices
+from tamperscan.cli import bench_options as options
+from tamperscan.cli.bench_telling import steps, tell_line
 
 if TYPE_CHECKING:
     from tamperscan.bench.plan import Plan, Preset
 
-DATA = Path("../shared/data")
-SPLIT = Path("training/ct-split.json")
 MR_SPLIT = Path("training/mr-split.json")
 EPILOG = "Example: tamperscan bench --out runs/bench --preset small"
 
@@ -40,15 +38,11 @@ class ModalityName(StrEnum):
 
 
 def compare(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", file_okay=False, help="Folder of the run; an ended run goes on from there.")
-    ],
+    out: options.OutOption,
     data: Annotated[
         Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/, mr/ and ctgan/ in it.")
-    ] = DATA,
-    split: Annotated[
-        Path, typer.Option("--split", dir_okay=False, help="JSON file of part to globs below ct/; a glob is a patient.")
-    ] = SPLIT,
+    ] = options.DATA,
+    split: options.SplitOption = options.SPLIT,
     mr_split: Annotated[Path, typer.Option("--mr-split", dir_okay=False, help="The same for mr/.")] = MR_SPLIT,
     preset: Annotated[
         PresetName, typer.Option("--preset", help="small: minutes; medium: an hour; full: many hours.")
@@ -89,10 +83,7 @@ def compare(
         int | None, typer.Option("--workers", min=1, help="Contenders at a time; one for each core if not given.")
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of each contender.")] = 1,
-    write: Annotated[
-        Path | None,
-        typer.Option("--write", dir_okay=False, help="Page whose section is written, e.g. docs/results.md."),
-    ] = None,
+    write: options.WriteOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json, and nothing else.")] = False,
 ) -> None:
     """Measure every detector on the same tampered scans: real ones, and ones that are forged for it.
@@ -121,28 +112,14 @@ def compare(
         m3dsynth=tuple(map(_m3dsynth_folder, m3dsynth or ())),
     )
     with ExitStack() as bars:
-        comparing = Comparing(plan, step=steps(bars), tell=_tell)
+        comparing = Comparing(plan, step=steps(bars), tell=tell_line)
         compared = comparing.run(provenance("bench", *_words(plan)))
         bars.close()
     for path in write_results(plan, compared, write):
-        _tell(f"Written: {path}")
+        tell_line(f"Written: {path}")
     if write is not None:
-        _tell(f"The section 'comparison' is in {write}.")
+        tell_line(f"The section 'comparison' is in {write}.")
     print((out / (RESULTS_JSON if as_json else RESULTS_PAGE)).read_text(encoding="utf-8"), end="")
-
-
-def steps(bars: ExitStack) -> Callable[[str], Callable[[int, int], None]]:
-    """Show a progress bar for each part of the work, one at a time."""
-
-    def step(name: str) -> Callable[[int, int], None]:
-        bars.close()
-        return bars.enter_context(Bar(name)).update
-
-    return step
-
-
-def _tell(line: str) -> None:
-    notices().print(line, soft_wrap=True, highlight=False)
 
 
 def _preset(
@@ -155,14 +132,10 @@ def _preset(
     return replace(
         chosen,
         modalities=chosen.modalities if modality is None else None if modality == "all" else (modality.value,),
-        contenders=_names(contenders) or chosen.contenders,
-        methods=_names(methods) or chosen.methods,
+        contenders=options.names(contenders) or chosen.contenders,
+        methods=options.names(methods) or chosen.methods,
         budget_seconds=chosen.budget_seconds if budget is None else budget,
     )
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(filter(None, (name.strip() for name in (text or "").split(","))))
 
 
 def _btd_folder(path: Path) -> Path:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from tamperscan.cli.bench_options import (
-    DATA,
-    SPLIT,
-    DataOption,
-    DetectorOption,
-    JsonOption,
-    SplitOption,
-    ThreadsOption,
-    WriteOption,
-)
+from tamperscan.cli import bench_options as options
 from tamperscan.cli.bench_telling import tell
 from tamperscan.cli.console import Bar, tell_error
 
 
 def evidence(
-    data: DataOption = DATA,
-    detector: DetectorOption = "ct",
-    split: SplitOption = SPLIT,
-    threads: ThreadsOption = None,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    data: options.DataOption = options.DATA,
+    detector: options.DetectorOption = "ct",
+    split: options.SplitOption = options.SPLIT,
+    threads: options.ThreadsOption = None,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Compare ways from predicted noise to evidence, for the head 'typicality'.
 
@@ -42,9 +31,8 @@ def evidence(
             data,
             split,
             threads=threads,
-            on_error=lambda error: tell_error(str(error)),
+            on_error=tell_error,
             report=lambda done: bar.update(done, done + 1),
         )
-    words: list[str | Path] = ["bench", "evidence", "--data", data, "--detector", detector, "--split", split]
-    origin = provenance(*words)
+    origin = provenance("bench", "evidence", *options.words_of(data, detector, None, split))
     tell("evidence", result, origin, evidence_page(result, origin), write=write, as_json=as_json)

@@ -9,15 +9,15 @@ from typing import Annotated
 
 import typer
 
-from tamperscan.cli.bench_compare import steps
-from tamperscan.cli.bench_options import DATA, SPLIT, DataOption, DetectorOption, JsonOption, SplitOption
-from tamperscan.cli.console import notices, tell_error
+from tamperscan.cli import bench_options as options
+from tamperscan.cli.bench_telling import steps, tell_line
+from tamperscan.cli.console import tell_error
 
 
 def explain(
-    data: DataOption = DATA,
-    detector: DetectorOption = "ct",
-    split: SplitOption = SPLIT,
+    data: options.DataOption = options.DATA,
+    detector: options.DetectorOption = "ct",
+    split: options.SplitOption = options.SPLIT,
     out: Annotated[
         Path | None, typer.Option("--out", file_okay=False, help="Folder for the figures; none are drawn if not given.")
     ] = None,
@@ -27,7 +27,7 @@ def explain(
             "--write", dir_okay=False, help="Page whose sections are written, e.g. docs/explanation/why-it-works.md."
         ),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Say why a detector tells tampered places from others: attribution, spectra, noise levels.
 
@@ -45,17 +45,17 @@ def explain(
             detector=detector,
             split=split,
             step=steps(bars),
-            on_error=lambda error: tell_error(str(error)),
+            on_error=tell_error,
         )
         result, compared = run_explanation(request)
     figures = write_figures(result, compared, out) if out else {}
-    words: list[str | Path] = ["bench", "explain", "--data", data, "--detector", detector, "--split", split]
+    words = ["bench", "explain", *options.words_of(data, detector, None, split)]
     words += ["--out", out] if out else []
     origin = provenance(*words)
     parts = sections(result, origin, figures, write)
     if write is not None:
         for name, text in parts.items():
             write_section(write, name, text)
-        notices().print(f"{len(parts)} sections are in {write}.", soft_wrap=True)
+        tell_line(f"{len(parts)} sections are in {write}.")
     told = {"origin": plain(origin), "explain": plain(result), "figures": [str(path) for path in figures.values()]}
     print(json.dumps(told) if as_json else "\n\n".join(parts.values()))

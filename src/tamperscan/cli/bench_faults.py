@@ -7,16 +7,13 @@ from typing import Annotated
 
 import typer
 
-from tamperscan.cli.bench_options import DATA, DataOption, JsonOption, WriteOption
-from tamperscan.cli.bench_telling import tell
-from tamperscan.cli.console import notices
+from tamperscan.cli import bench_options as options
+from tamperscan.cli.bench_telling import tell, tell_line
 
 
 def faults(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", file_okay=False, help="Folder of the run; what is in it is replaced.")
-    ],
-    data: DataOption = DATA,
+    out: options.NewOutOption,
+    data: options.DataOption = options.DATA,
     only: Annotated[
         str | None, typer.Option("--only", metavar="A,B", help="Which commands; all that there are if not given.")
     ] = None,
@@ -25,8 +22,8 @@ def faults(
     ] = 12,
     others: Annotated[int, typer.Option("--others", min=1, help="How often each other fault is tried.")] = 4,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of moments, sizes and limits.")] = 1,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Disturb every command at random, and look at what it leaves, says, and makes of it when it is given again.
 
@@ -37,15 +34,15 @@ def faults(
     from tamperscan.bench.faults import run_faults
     from tamperscan.bench.faults_page import faults_page
 
-    names = tuple(filter(None, (name.strip() for name in (only or "").split(",")))) or None
+    names = options.names(only)
     result = run_faults(
-        names,
+        names or None,
         data,
         out,
         kills=kills,
         others=others,
         seed=seed,
-        tell=lambda line: notices().print(line, soft_wrap=True, highlight=False),
+        tell=tell_line,
     )
     words: list[str | Path] = ["bench", "faults", "--out", out, "--data", data, "--kills", str(kills)]
     words += ["--others", str(others), "--seed", str(seed), *(["--only", ",".join(names)] if names else [])]

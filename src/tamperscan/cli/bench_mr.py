@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tamperscan.cli.bench_options import JsonOption
+from tamperscan.cli import bench_options as options
 from tamperscan.cli.bench_telling import tell
 from tamperscan.cli.console import Bar
 
@@ -32,7 +32,7 @@ def mr(
     write: Annotated[
         Path | None, typer.Option("--write", dir_okay=False, help="Page whose section 'mr' or 'mr-heads' is written.")
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Measure detectors on forged MR of a patient that was left out of training.
 

@@ -7,21 +7,18 @@ from typing import Annotated
 
 import typer
 
-from tamperscan.cli.bench_options import JsonOption, WriteOption
-from tamperscan.cli.bench_telling import tell
-from tamperscan.cli.console import notices
+from tamperscan.cli import bench_options as options
+from tamperscan.cli.bench_telling import tell, tell_line
 
 
 def node(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", file_okay=False, help="Folder of the run; what is in it is replaced.")
-    ],
+    out: options.NewOutOption,
     kills: Annotated[int, typer.Option("--kills", min=0, help="How often the node is killed.")] = 100,
     instances: Annotated[int, typer.Option("--instances", min=20, help="Images that arrive meanwhile.")] = 2000,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often the speed is measured.")] = 3,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the moments at which it is killed.")] = 1,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Kill a node at random moments while images arrive, and measure how many it takes a second beside storescp.
 
@@ -37,7 +34,7 @@ def node(
         instances=instances,
         repeats=repeats,
         seed=seed,
-        tell=lambda line: notices().print(line, soft_wrap=True, highlight=False),
+        tell=tell_line,
     )
     words: list[str | Path] = ["bench", "node", "--out", out, "--kills", str(kills), "--instances", str(instances)]
     origin = provenance(*words, "--repeats", str(repeats), "--seed", str(seed))

@@ -8,19 +8,8 @@ from typing import Annotated
 
 import typer
 
-from tamperscan.cli.bench_compare import steps
-from tamperscan.cli.bench_options import (
-    DATA,
-    SPLIT,
-    DataOption,
-    DetectorOption,
-    HeadOption,
-    JsonOption,
-    SplitOption,
-    ThreadsOption,
-    WriteOption,
-)
-from tamperscan.cli.bench_telling import tell
+from tamperscan.cli import bench_options as options
+from tamperscan.cli.bench_telling import steps, tell
 from tamperscan.cli.console import tell_error
 
 MARKS = Path("training/ct-nodules.json")
@@ -28,19 +17,19 @@ OUT = Path("runs/bench-nodules")
 
 
 def nodules(
-    data: DataOption = DATA,
-    detector: DetectorOption = "ct",
-    head: HeadOption = None,
-    split: SplitOption = SPLIT,
+    data: options.DataOption = options.DATA,
+    detector: options.DetectorOption = "ct",
+    head: options.HeadOption = None,
+    split: options.SplitOption = options.SPLIT,
     marks: Annotated[
         Path, typer.Option("--nodules", dir_okay=False, help="JSON file of nodules that readers have not marked.")
     ] = MARKS,
     out: Annotated[
         Path, typer.Option("--out", "-o", file_okay=False, help="Folder that remembers scores; an ended run goes on.")
     ] = OUT,
-    threads: ThreadsOption = None,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    threads: options.ThreadsOption = None,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Measure a detector that is told the place, as in the paper: fake nodules against real ones.
 
@@ -61,10 +50,8 @@ def nodules(
                 head=head,
                 threads=threads,
                 step=steps(bars),
-                on_error=lambda error: tell_error(str(error)),
+                on_error=tell_error,
             )
         )
-    words: list[str | Path] = ["bench", "nodules", "--data", data, "--detector", detector, "--split", split]
-    words += ["--nodules", marks, *(["--head", head] if head else [])]
-    origin = provenance(*words)
+    origin = provenance("bench", "nodules", *options.words_of(data, detector, head, split), "--nodules", marks)
     tell("nodules", result, origin, nodules_page(result, origin, head), head=head, write=write, as_json=as_json)

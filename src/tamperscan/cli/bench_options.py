@@ -10,6 +10,12 @@ import typer
 DATA = Path("../shared/data")
 SPLIT = Path("training/ct-split.json")
 
+OutOption = Annotated[
+    Path, typer.Option("--out", "-o", file_okay=False, help="Folder of the run; an ended run goes on from there.")
+]
+NewOutOption = Annotated[
+    Path, typer.Option("--out", "-o", file_okay=False, help="Folder of the run; what is in it is replaced.")
+]
 DataOption = Annotated[
     Path, typer.Option("--data", file_okay=False, help="Folder of real scans, with ct/ and ctgan/ in it.")
 ]
@@ -25,3 +31,13 @@ WriteOption = Annotated[
     Path | None, typer.Option("--write", dir_okay=False, help="Page whose section is written, e.g. docs/results.md.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """Take apart an option of names with commas between them; nothing where it is not given."""
+    return tuple(filter(None, (name.strip() for name in (text or "").split(","))))
+
+
+def words_of(data: Path, detector: str, head: str | None, split: Path) -> list[str | Path]:
+    """Tell what a detector is measured on, so that the command can be run again."""
+    return ["--data", data, "--detector", detector, *(["--head", head] if head else []), "--split", split]

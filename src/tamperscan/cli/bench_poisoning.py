@@ -7,16 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tamperscan.cli.bench_options import (
-    DATA,
-    SPLIT,
-    DataOption,
-    DetectorOption,
-    JsonOption,
-    SplitOption,
-    ThreadsOption,
-    WriteOption,
-)
+from tamperscan.cli import bench_options as options
 from tamperscan.cli.bench_telling import tell
 from tamperscan.cli.console import Bar, tell_error
 
@@ -25,13 +16,13 @@ def poisoning(
     out: Annotated[
         Path, typer.Option("--out", "-o", file_okay=False, help="Folder of measurements; an ended run goes on.")
     ],
-    data: DataOption = DATA,
-    detector: DetectorOption = "ct",
-    split: SplitOption = SPLIT,
+    data: options.DataOption = options.DATA,
+    detector: options.DetectorOption = "ct",
+    split: options.SplitOption = options.SPLIT,
     draws: Annotated[int, typer.Option("--draws", min=1, help="How often other slices are chosen to be forged.")] = 5,
-    threads: ThreadsOption = None,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    threads: options.ThreadsOption = None,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Hide forged slices among those that typicality and calibration learn from, and see what is still found.
 
@@ -53,11 +44,11 @@ def poisoning(
             out,
             canary_methods(),
             threads=threads,
-            on_error=lambda error: tell_error(str(error)),
+            on_error=tell_error,
             report=lambda done: bar.update(done, done + 1),
         )
     with Bar("Learning") as bar:
         result = study_poisoning(found, weights.sha256, draws=draws, report=bar.update)
-    words: list[str | Path] = ["bench", "poisoning", "--out", out, "--data", data, "--detector", detector]
-    origin = provenance(*words, "--split", split, "--draws", str(draws))
+    words = options.words_of(data, detector, None, split)
+    origin = provenance("bench", "poisoning", "--out", out, *words, "--draws", str(draws))
     tell("poisoning", result, origin, poisoning_page(result, origin), write=write, as_json=as_json)

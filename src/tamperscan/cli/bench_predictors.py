@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from tamperscan.cli.bench_options import DATA, SPLIT, DataOption, JsonOption, SplitOption
+from tamperscan.cli import bench_options as options
 from tamperscan.cli.bench_telling import tell
 from tamperscan.cli.console import Bar, tell_error
 
 
 def predictors(
-    data: DataOption = DATA,
-    split: SplitOption = SPLIT,
+    data: options.DataOption = options.DATA,
+    split: options.SplitOption = options.SPLIT,
     runs: Annotated[
         Path, typer.Option("--runs", file_okay=False, help="Folder of the study; an ended run goes on from it.")
     ] = Path("runs/study"),
@@ -29,7 +29,7 @@ def predictors(
     write: Annotated[
         Path | None, typer.Option("--write", dir_okay=False, help="Page whose section 'predictors' is written.")
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Train small noise predictors that differ in one thing, and measure them on patients that none has seen.
 
@@ -45,7 +45,7 @@ def predictors(
 
     if threads:
         torch.set_num_threads(threads)
-    names = [name.strip() for name in variants.split(",") if name.strip()] or list(VARIANTS)
+    names = options.names(variants) or tuple(VARIANTS)
     with Bar("Predictors") as bar:
         result = run_predictors(
             data,
@@ -54,7 +54,7 @@ def predictors(
             steps=steps,
             student_steps=student,
             names=names,
-            on_error=lambda error: tell_error(str(error)),
+            on_error=tell_error,
             report=lambda name, step, of: bar.update(step, of),
         )
     words: list[str | Path] = ["bench", "predictors", "--data", data, "--split", split, "--runs", runs]

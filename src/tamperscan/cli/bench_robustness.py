@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tamperscan.cli.bench_compare import steps
-from tamperscan.cli.bench_options import (
-    DATA,
-    SPLIT,
-    DataOption,
-    DetectorOption,
-    HeadOption,
-    JsonOption,
-    SplitOption,
-    ThreadsOption,
-    WriteOption,
-)
-from tamperscan.cli.bench_telling import tell
-from tamperscan.cli.console import notices, tell_error
+from tamperscan.cli import bench_options as options
+from tamperscan.cli.bench_telling import steps, tell, tell_line
+from tamperscan.cli.console import tell_error
 from tamperscan.errors import BenchError
 
 SECTION = "laundering"
 
 
 def robustness(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", file_okay=False, help="Folder of the run; an ended run goes on from there.")
-    ],
-    data: DataOption = DATA,
-    detector: DetectorOption = "ct",
-    head: HeadOption = None,
-    split: SplitOption = SPLIT,
+    out: options.OutOption,
+    data: options.DataOption = options.DATA,
+    detector: options.DetectorOption = "ct",
+    head: options.HeadOption = None,
+    split: options.SplitOption = options.SPLIT,
     treatments: Annotated[
         str | None, typer.Option("--treatments", metavar="A,B", help="Which treatments; all if not given.")
     ] = None,
@@ -45,9 +31,9 @@ def robustness(
         int, typer.Option("--attacked", min=0, help="Tampered slices, and as many authentic ones, to attack.")
     ] = 8,
     blocks: Annotated[int, typer.Option("--blocks", min=0, help="Blocks of volumes to average slices of.")] = 8,
-    threads: ThreadsOption = None,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    threads: options.ThreadsOption = None,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Launder tampered and authentic scans in the same ways, and measure a detector on them.
 
@@ -66,7 +52,7 @@ def robustness(
             f"Laundering needs {error.name}, which is not installed. Run: pip install 'tamperscan[bench,train]'."
         ) from error
 
-    chosen = tuple(filter(None, (name.strip() for name in (treatments or "").split(",")))) or None
+    chosen = options.names(treatments)
     with ExitStack() as bars:
         result = run_robustness(
             RobustnessRequest(
@@ -75,18 +61,17 @@ def robustness(
                 out=out,
                 detector=detector,
                 head=head,
-                treatments=chosen,
+                treatments=chosen or None,
                 most=most,
                 attacked=attacked,
                 blocks=blocks,
                 threads=threads,
                 step=steps(bars),
-                tell=lambda line: notices().print(line, soft_wrap=True, highlight=False),
-                on_error=lambda error: tell_error(str(error)),
+                tell=tell_line,
+                on_error=tell_error,
             )
         )
-    words: list[str | Path] = ["bench", "--robustness", "--out", out, "--data", data, "--detector", detector]
-    words += ["--split", split, *(["--head", head] if head else [])]
+    words = ["bench", "--robustness", "--out", out, *options.words_of(data, detector, head, split)]
     words += ["--treatments", ",".join(chosen)] if chosen else []
     words += ["--most", str(most)] if most else []
     words += ["--attacked", str(attacked), "--blocks", str(blocks)]

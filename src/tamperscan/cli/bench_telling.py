@@ -1,18 +1,35 @@
-"""How the sub-commands of ``tamperscan bench`` tell what came out: a page, one of its sections, or JSON."""
+"""How the sub-commands of ``tamperscan bench`` tell how far they are, and what came out."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tamperscan.cli.console import notices
+from tamperscan.cli.console import Bar, notices
+
+
+def steps(bars: ExitStack) -> Callable[[str], Callable[[int, int], None]]:
+    """Show a progress bar for each part of the work, one at a time."""
+
+    def step(name: str) -> Callable[[int, int], None]:
+        bars.close()
+        return bars.enter_context(Bar(name)).update
+
+    return step
+
+
+def tell_line(line: str) -> None:
+    """Tell in one line on stderr what goes on, or what was written."""
+    notices().print(line, soft_wrap=True, highlight=False)
 
 
 def tell(
     name: str, result: Any, origin: Any, page: str, *, head: str | None = None, write: Path | None, as_json: bool
 ) -> None:
-    """Print a result, and write its section of a page if one is given.
+    """Print a result as a page or as JSON, and write its section of a page if one is given.
 
     Parameters
     ----------
@@ -34,5 +51,5 @@ def tell(
     if write is not None:
         section = f"{name}-{head}" if head else name
         write_section(write, section, page)
-        notices().print(f"The section '{section}' is in {write}.", soft_wrap=True)
+        tell_line(f"The section '{section}' is in {write}.")
     print(json.dumps({"origin": plain(origin), name: plain(result)}) if as_json else page)

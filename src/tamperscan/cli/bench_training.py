@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tamperscan.cli.bench_options import DATA, DataOption, JsonOption, WriteOption
+from tamperscan.cli import bench_options as options
 from tamperscan.cli.bench_telling import tell
 from tamperscan.cli.console import Bar
 
@@ -16,15 +16,15 @@ _SERIES = "series/LIDC-IDRI-0001_*,series/Lung_Dx-A0001_L,series/LungFCP-*"
 
 
 def training(
-    data: DataOption = DATA,
+    data: options.DataOption = options.DATA,
     series: Annotated[
-        str, typer.Option("--series", help="Globs of series below DATA/ct, with commas between them.")
+        str, typer.Option("--series", help="Globs of series below options.DATA/ct, with commas between them.")
     ] = _SERIES,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="How long each way is run.")] = 3.0,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often each way is run.")] = 3,
     loaders: Annotated[int, typer.Option("--loaders", min=1, help="Processes that draw ahead.")] = 1,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Measure how many crops a second training gets: out of files, out of the cache, and in the training step.
 

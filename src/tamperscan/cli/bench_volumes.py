@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tamperscan.cli.bench_compare import steps
-from tamperscan.cli.bench_options import (
-    DATA,
-    SPLIT,
-    DataOption,
-    DetectorOption,
-    HeadOption,
-    JsonOption,
-    SplitOption,
-    ThreadsOption,
-    WriteOption,
-)
-from tamperscan.cli.bench_telling import tell
-from tamperscan.cli.console import notices, tell_error
+from tamperscan.cli import bench_options as options
+from tamperscan.cli.bench_telling import steps, tell, tell_line
+from tamperscan.cli.console import tell_error
 
 
 def volumes(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", file_okay=False, help="Folder of the run; an ended run goes on from there.")
-    ],
-    data: DataOption = DATA,
-    detector: DetectorOption = "ct",
-    head: HeadOption = None,
-    split: SplitOption = SPLIT,
+    out: options.OutOption,
+    data: options.DataOption = options.DATA,
+    detector: options.DetectorOption = "ct",
+    head: options.HeadOption = None,
+    split: options.SplitOption = options.SPLIT,
     methods: Annotated[
         str | None,
         typer.Option("--methods", metavar="A,B", help="Which forging methods; all that there are if not given."),
@@ -40,9 +26,9 @@ def volumes(
         int | None, typer.Option("--blocks", min=1, help="Blocks at most, from all series by turns; all if not given.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of places and forgeries.")] = 0,
-    threads: ThreadsOption = None,
-    write: WriteOption = None,
-    as_json: JsonOption = False,
+    threads: options.ThreadsOption = None,
+    write: options.WriteOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Measure a detector on forged volumes, and on the slice through the tampering alone.
 
@@ -52,7 +38,7 @@ def volumes(
     from tamperscan.bench.volumes import VolumesRequest, run_volumes
     from tamperscan.bench.volumes_page import volumes_page
 
-    chosen = tuple(filter(None, (name.strip() for name in (methods or "").split(",")))) or None
+    chosen = options.names(methods)
     with ExitStack() as bars:
         result = run_volumes(
             VolumesRequest(
@@ -61,17 +47,16 @@ def volumes(
                 out=out,
                 detector=detector,
                 head=head,
-                methods=chosen,
+                methods=chosen or None,
                 blocks=blocks,
                 seed=seed,
                 threads=threads,
                 step=steps(bars),
-                tell=lambda line: notices().print(line, soft_wrap=True, highlight=False),
-                on_error=lambda error: tell_error(str(error)),
+                tell=tell_line,
+                on_error=tell_error,
             )
         )
-    words: list[str | Path] = ["bench", "volumes", "--out", out, "--data", data, "--detector", detector]
-    words += ["--split", split, "--seed", str(seed), *(["--head", head] if head else [])]
+    words = ["bench", "volumes", "--out", out, *options.words_of(data, detector, head, split), "--seed", str(seed)]
     words += ["--methods", ",".join(chosen)] if chosen else []
     words += ["--blocks", str(blocks)] if blocks else []
     origin = provenance(*words)

@@ -67,7 +67,7 @@ def calibrate(
             trained.card.modality,
             split=split,
             parts=part.split(","),
-            on_error=lambda error: tell_error(str(error)),
+            on_error=tell_error,
         )
 
     kept = checkpoints or out.with_name(out.name + "-measured")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
@@ -20,7 +19,7 @@ from tamperscan.plain_text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, ProgressColumn, TaskID
 
 DONE = 0
 SUSPICIOUS = 1
@@ -74,9 +73,9 @@ def in_one_line(error: BaseException) -> str:
     )
 
 
-def tell_error(message: str) -> None:
+def tell_error(problem: Exception | str) -> None:
     """Print an error on stderr, in one line however narrow the terminal."""
-    print(f"Error: {printable(message)}", file=sys.stderr)
+    print(f"Error: {printable(str(problem))}", file=sys.stderr)
 
 
 def tell_note(message: str) -> None:
@@ -84,7 +83,31 @@ def tell_note(message: str) -> None:
     print(f"Note: {printable(message)}", file=sys.stderr)
 
 
-class Bar(AbstractContextManager["Bar"]):
+class TransientProgress:
+    """Progress on stderr that is shown once there is something to show, and leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def show(self, *columns: ProgressColumn) -> Progress:
+        """Begin to show."""
+        from rich.progress import Progress
+
+        self._progress = Progress(*columns, console=notices(), transient=True, redirect_stdout=False)
+        self._progress.start()
+        return self._progress
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+
+class Bar(TransientProgress):
     """A progress bar on stderr: only in a terminal, and only for work over two seconds.
 
     ::
@@ -99,10 +122,10 @@ class Bar(AbstractContextManager["Bar"]):
     """
 
     def __init__(self, label: str) -> None:
+        super().__init__()
         self._label = label
         self._quiet = not sys.stderr.isatty()
         self._began = time.monotonic()
-        self._progress: Progress | None = None
         self._task: TaskID | None = None
 
     def update(self, done: int, total: int) -> None:
@@ -115,23 +138,7 @@ class Bar(AbstractContextManager["Bar"]):
         progress.update(self._task, completed=done, total=total)
 
     def _start(self) -> Progress:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         text = TextColumn("{task.description}", markup=False)
-        columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=notices(), transient=True, redirect_stdout=False)
-        self._progress.start()
-        return self._progress
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        return self.show(text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())

@@ -61,7 +61,7 @@ def drift(
     errors: list[ScanError] = []
     read = list(read_past_results(results, errors.append))
     for error in errors:
-        tell_error(str(error))
+        tell_error(error)
     chosen = _of_one_detector(read, detector)
     if not chosen:
         raise ScanError(results[0], "holds no results of screenings", "Give a folder that 'tamperscan screen' wrote")

@@ -198,7 +198,7 @@ class _Run:
 
     def _fail(self, problem: TamperscanError | str) -> None:
         self.failures.append(str(problem))
-        tell_error(str(problem))
+        tell_error(problem)
 
 
 def _load(name: str, weights: Path | None, donor: Path | None) -> Method:

@@ -87,7 +87,7 @@ def _train(
     """Train a method's network with a progress bar, and say where its weights are."""
     facts = {"split": split, "part": part, "steps": steps, "seed": seed, "licence": licence, **options}
     with Bar("Training") as bar:
-        made = _trainer(method)(data, out, on_error=lambda error: tell_error(str(error)), report=bar.update, **facts)
+        made = _trainer(method)(data, out, on_error=tell_error, report=bar.update, **facts)
     print(f"The weights are in {made}. Use them with: tamperscan forge PATH --method {method} --weights {made}")
 
 

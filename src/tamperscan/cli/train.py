@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tamperscan.cli.console import new_app, notices, tell_error
-from tamperscan.cli.vetting_options import (
-    KeepCopiesOption,
-    LeaveOutOption,
-    MostOfAPatientOption,
-    MostOfAScannerOption,
-    tell_left_out,
-    tell_review,
-    vetting_of,
-)
+from tamperscan.cli import training_options as options
+from tamperscan.cli.console import new_app, notices, tell_error, tell_note
 
 if TYPE_CHECKING:
     from tamperscan.diffusion.train import Progress
@@ -28,11 +20,8 @@ _TELL_EVERY_STEPS = 50
 
 @app.command(epilog="Example: tamperscan train archive/chest-ct --out runs/our-scanner --name our-scanner")
 def train(
-    data: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of authentic scans.")],
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", file_okay=False, help="Folder of the run; an interrupted run goes on."),
-    ],
+    data: options.DataArgument,
+    out: options.OutOption,
     preset: Annotated[
         str, typer.Option("--preset", help="low-noise-ct, low-noise-mr, or the published: paper-ct, paper-mri.")
     ] = "low-noise-ct",
@@ -48,20 +37,12 @@ def train(
         typer.Option("--split", help="JSON file of part to globs below FOLDER, to keep patients apart."),
     ] = None,
     part: Annotated[str, typer.Option("--part", help="Part of the split to train on.")] = "train",
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            "--cache", file_okay=False, help="Folder of decoded scans that runs share; the run's own if none."
-        ),
-    ] = None,
-    loaders: Annotated[
-        int | None,
-        typer.Option("--loaders", min=0, help="Processes that draw crops; by default those that a GPU needs."),
-    ] = None,
-    keep_copies: KeepCopiesOption = False,
-    leave_out: LeaveOutOption = None,
-    most_of_a_scanner: MostOfAScannerOption = 0.6,
-    most_of_a_patient: MostOfAPatientOption = 0.25,
+    cache: options.CacheOption = None,
+    loaders: options.LoadersOption = None,
+    keep_copies: options.KeepCopiesOption = False,
+    leave_out: options.LeaveOutOption = None,
+    most_of_a_scanner: options.MostOfAScannerOption = 0.6,
+    most_of_a_patient: options.MostOfAPatientOption = 0.25,
     licence: Annotated[str, typer.Option("--licence", help="Licence and attribution, for the card.")] = "",
 ) -> None:
     """Train a noise predictor on authentic scans.
@@ -77,17 +58,15 @@ def train(
 
     settings = find_preset(preset)
     patterns = read_split(split, part) if split else None
-    scans = plan_training(data, settings.modality, patterns=patterns, on_error=lambda error: tell_error(str(error)))
-    vetting = vetting_of(keep_copies, leave_out, most_of_a_scanner, most_of_a_patient)
-    options = TrainingOptions(
+    scans = plan_training(data, settings.modality, patterns=patterns, on_error=tell_error)
+    vetting = options.vetting_of(keep_copies, leave_out, most_of_a_scanner, most_of_a_patient)
+    planned = TrainingOptions(
         settings, name or out.name, steps, seed, bf16, loaders, licence, name_data(data, patterns), cache, vetting
     )
     with TrainingDisplay() as display:
-        weights = train_detector(
-            scans, out, options, on_scan=display.scan, report=display.step, on_left_out=tell_left_out
-        )
+        weights = train_detector(scans, out, planned, on_scan=display.scan, report=display.step, on_left_out=tell_note)
     print(f"Weights of {weights.card.name} are in {weights.folder} (SHA-256 {weights.sha256[:16]}).")
-    tell_review(out / REVIEW_FILE if (out / REVIEW_FILE).exists() else None)
+    options.tell_review(out / REVIEW_FILE if (out / REVIEW_FILE).exists() else None)
 
 
 class TrainingDisplay:

@@ -7,28 +7,18 @@ from typing import Annotated
 
 import typer
 
-from tamperscan.cli.console import new_app, tell_error
+from tamperscan.cli import training_options as options
+from tamperscan.cli.console import new_app, tell_error, tell_note
 from tamperscan.cli.train import TrainingDisplay
-from tamperscan.cli.vetting_options import (
-    KeepCopiesOption,
-    LeaveOutOption,
-    MostOfAPatientOption,
-    MostOfAScannerOption,
-    tell_left_out,
-    tell_review,
-    vetting_of,
-)
 
 app = new_app()
 
 
 @app.command(epilog="Example: tamperscan train-head archive/ --weights runs/ours/weights --out runs/ours-head")
 def train_head(
-    data: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of authentic scans.")],
+    data: options.DataArgument,
     weights: Annotated[Path, typer.Option("--weights", file_okay=False, help="Folder of the trained noise predictor.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", file_okay=False, help="Folder of the run; an interrupted run goes on.")
-    ],
+    out: options.OutOption,
     split: Annotated[
         Path | None,
         typer.Option("--split", help="JSON file of part to globs below FOLDER; a glob is a patient."),
@@ -45,23 +35,15 @@ def train_head(
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimiser steps of each member.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights and crops.")] = 0,
-    keep_copies: KeepCopiesOption = False,
-    leave_out: LeaveOutOption = None,
-    most_of_a_scanner: MostOfAScannerOption = 0.6,
-    most_of_a_patient: MostOfAPatientOption = 0.25,
+    keep_copies: options.KeepCopiesOption = False,
+    leave_out: options.LeaveOutOption = None,
+    most_of_a_scanner: options.MostOfAScannerOption = 0.6,
+    most_of_a_patient: options.MostOfAPatientOption = 0.25,
     no_canaries: Annotated[
         bool, typer.Option("--no-canaries", help="Don't check that it finds forgeries of these scans.")
     ] = False,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            "--cache", file_okay=False, help="Folder of decoded scans that runs share; the run's own if none."
-        ),
-    ] = None,
-    loaders: Annotated[
-        int | None,
-        typer.Option("--loaders", min=0, help="Processes that forge crops; by default those that a GPU needs."),
-    ] = None,
+    cache: options.CacheOption = None,
+    loaders: options.LoadersOption = None,
 ) -> None:
     """Train the self-forged head, which is shown authentic crops and forgeries made of them.
 
@@ -81,7 +63,7 @@ def train_head(
     from tamperscan.diffusion.weights import open_weights
     from tamperscan.errors import TrainingError
 
-    vetting = vetting_of(keep_copies, leave_out, most_of_a_scanner, most_of_a_patient)
+    vetting = options.vetting_of(keep_copies, leave_out, most_of_a_scanner, most_of_a_patient)
     if member is not None and member >= members:
         raise TrainingError(f"there is no member {member} of {members}: they are counted from 0.")
     predictor = open_weights(weights)
@@ -96,14 +78,14 @@ def train_head(
                 predictor.card.modality,
                 split=split,
                 parts=parts,
-                on_error=lambda error: tell_error(str(error)),
+                on_error=tell_error,
             ),
             out,
             of=name_data(data, patterns),
             arrays=cache,
             on_scan=display.scan,
         )
-        vetted = vet(scans, out / CACHE_FOLDER, vetting, tell_left_out)
+        vetted = vet(scans, out / CACHE_FOLDER, vetting, tell_note)
         scans = vetted.scans
         for number in range(members) if member is None else (member,):
             train_member(
@@ -126,4 +108,4 @@ def train_head(
         patients = plan_patients(data, "CT", split=split, parts=parts)
         made = check_head(made, patients)
     print(f"Weights of {made.card.name} with a self-forged head are in {made.folder} (SHA-256 {made.sha256[:16]}).")
-    tell_review(write_review(out, weights, [scan for _, scan in scans]))
+    options.tell_review(write_review(out, weights, [scan for _, scan in scans]))
