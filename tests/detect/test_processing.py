@@ -19,15 +19,7 @@ from tamperscan.scan import read_scan
 
 from .phantom import chest_scan
 
-USUAL = GridMeasures(
-    comb=0.01,
-    step_hu=3.0,
-    blocks=0.0,
-    wavelet=0.0,
-    repetition=1.1,
-    period_px=3.0,
-    unevenness=0.45,
-)
+USUAL = GridMeasures(comb=0.01, step_hu=3.0, blocks=0.0, wavelet=0.0, repetition=1.1, period_px=3.0, unevenness=0.45)
 
 
 @pytest.fixture(scope="module")

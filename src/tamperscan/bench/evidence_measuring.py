@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tamperscan.bench.labels import read_labels
 from tamperscan.bench.subjects import CT_FOLDER, CTGAN_FOLDER
-from tamperscan.bench.volumes_blocks import cut_slices
+from tamperscan.bench.volumes_blocks import cut_slices, spread_slices
 from tamperscan.detect.measure import SliceLook, SliceMeter
 from tamperscan.detect.regions import TISSUES
 from tamperscan.detect.statistics import LEAST_SHARE, WindowAverager, WindowStatistics, grid_step, window_statistics
@@ -107,15 +107,8 @@ def _slices(
     for patient, scan in find_patients(
         data / CT_FOLDER, "CT", split=split, parts=list(LEARNED_PARTS), on_error=on_error
     ):
-        for index in _spread(scan.shape[0]):
+        for index in spread_slices(scan.shape[0], SLICES_A_SCAN, ends=0.05):
             yield patient, None, None, cut_slices(scan, index, 1, scan.name)
-
-
-def _spread(slices: int) -> list[int]:
-    """Choose slices at even distances, without the ends of a long series."""
-    if slices <= SLICES_A_SCAN:
-        return list(range(slices))
-    return [int(index) for index in np.linspace(0.05 * slices, 0.95 * slices, SLICES_A_SCAN)]
 
 
 def _measure(

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from tamperscan.bench.fingerprints import hash_of
 from tamperscan.bench.labels import read_labels
 from tamperscan.bench.subjects import CT_FOLDER, CTGAN_FOLDER
-from tamperscan.bench.volumes_blocks import cut_slices
+from tamperscan.bench.volumes_blocks import cut_slices, spread_slices
 from tamperscan.detect.checkpoints import StoredScan
 from tamperscan.detect.measuring import ScanMeasurer
 from tamperscan.detect.self_forged import FACTS_FILE, HEAD_FILE
@@ -80,27 +78,17 @@ def measure_slices(
 
     Parameters
     ----------
-    weights
-        Of the noise predictor.
-    data
-        Folder with ``ct/`` and ``ctgan/`` in it.
-    split
-        JSON file of part to globs below ``ct/``; a glob is a patient.
+    weights, data, split, threads, on_error, report
+        As for the study of evidence (:func:`tamperscan.bench.evidence_measuring.measure_study`).
     kept
         Folder of measurements.
     methods
         Forging methods; each makes one forgery of a slice, by turns a removal and an injection.
-    threads
-        CPU threads.
-    on_error
-        Called with what can't be read.
-    report
-        Called with the number of slices measured.
     """
     measurer = ScanMeasurer(without_head(weights), kept, threads=threads)
     found: list[StudySlice] = []
     for group, held_out, scan in _patients(data, split, on_error):
-        for index in _spread(scan.shape[0]):
+        for index in spread_slices(scan.shape[0], SLICES_A_SCAN, ends=0.2):
             found += _with_forgeries(measurer, group, held_out, scan, index, methods)
             report(len(found))
         del scan
@@ -116,13 +104,6 @@ def _patients(data: Path, split: Path, on_error: Callable[[ScanError], None]) ->
     for held_out, parts in ((False, LEARNED), (True, HELD_OUT)):
         for patient, scan in find_patients(data / CT_FOLDER, "CT", split=split, parts=list(parts), on_error=on_error):
             yield patient, held_out, scan
-
-
-def _spread(slices: int) -> list[int]:
-    """Choose slices at even distances, without the ends of a long series."""
-    if slices <= SLICES_A_SCAN:
-        return list(range(slices))
-    return [int(index) for index in np.linspace(0.2 * slices, 0.8 * slices, SLICES_A_SCAN)]
 
 
 def _with_forgeries(

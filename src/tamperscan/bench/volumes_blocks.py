@@ -71,6 +71,23 @@ def cut_slices(scan: Scan, first: int, count: int, name: str) -> Scan:
     return replace(scan, voxels=voxels, name=name, affine=affine, sources=sources, sha256=pixel_sha256(voxels))
 
 
+def spread_slices(slices: int, most: int, *, ends: float) -> list[int]:
+    """Choose slices at even distances, without the ends of a long series; all of a series that has no more.
+
+    Parameters
+    ----------
+    slices
+        Of the series.
+    most
+        How many to choose.
+    ends
+        Share of the series that is left out at either end.
+    """
+    if slices <= most:
+        return list(range(slices))
+    return [int(index) for index in np.linspace(ends * slices, (1 - ends) * slices, most)]
+
+
 def find_blocks(
     data: Path,
     split: Path,
