@@ -4,6 +4,7 @@ import time
 import pytest
 
 from tamperscan.errors import ServeError
+from tamperscan.serve.audit import AuditLog
 from tamperscan.serve.home import Home
 from tamperscan.serve.queue import MOST_ATTEMPTS, Queue
 
@@ -87,6 +88,39 @@ def test_what_fails_for_good_is_audited_once(queue):
         ("not-screened", dying.id, "the worker died while it screened this"),
         ("not-screened", waiting.id, "no worker"),
     ]
+
+
+class KilledError(Exception):
+    pass
+
+
+ENDS = {
+    "screened": lambda queue, id: queue.finish(id, verdict="clear", score=1.0, p_value=0.5),
+    "not-screened": lambda queue, id: queue.fail(id, "no scan", final=True),
+}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the trail is told", "before that is noted"])
+@pytest.mark.parametrize("event", ["screened", "not-screened"])
+def test_a_kill_between_the_job_and_the_audit_trail(queue, monkeypatch, event, after):
+    real = AuditLog.append_all
+
+    def killed(log, entries):
+        if after:
+            real(log, entries)
+        raise KilledError
+
+    job = add(queue, study_uid="1.2.3")
+    queue.claim("ct")
+    with monkeypatch.context() as patched:
+        patched.setattr(AuditLog, "append_all", killed)
+        with pytest.raises(KilledError):
+            ENDS[event](queue, job.id)
+    for _ in range(2):
+        queue.requeue_orphans("ct")
+    assert queue.job(job.id).state == {"screened": "done", "not-screened": "failed"}[event]
+    lines = [json.loads(line) for line in queue.home.audit_log.read_text().splitlines()]
+    assert [(line["event"], line["job"], line["study"]) for line in lines] == [(event, job.id, "1.2.3")]
 
 
 def test_a_power_cut_is_no_fault_of_the_job(queue):

@@ -238,11 +238,13 @@ def test_an_audit_log_that_can_not_be_written_for_a_moment_costs_no_delivery(
     done_job(home, database)
     deliveries.plan()
     now = planned_at(database)
+    home.audit_log.rename(home.root / "kept")
     home.audit_log.mkdir()  # no log can be opened there
     with archive:
         assert sender.deliver_due(now) == 0
         assert states(database) == ["waiting"]
         home.audit_log.rmdir()
+        (home.root / "kept").rename(home.audit_log)
         assert sender.deliver_due(now + 3600) == 1
     assert states(database) == ["done"]
 

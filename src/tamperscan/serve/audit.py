@@ -34,10 +34,10 @@ DIGESTED: Final = "digested"
 """The decoded digest of an instance received before: study, series, instance, stored_sha256, decoded_sha256."""
 
 SCREENED: Final = "screened"
-"""A series was screened: job, study, series, verdict, score, p_value, weights_sha256."""
+"""A series was screened: job, study, series, revision, verdict, score, p_value, weights_sha256, mark."""
 
 NOT_SCREENED: Final = "not-screened"
-"""A job failed for good: job, study, series, reason."""
+"""A job failed for good: job, study, series, reason, mark."""
 
 SENT: Final = "sent"
 """An object was taken by a receiver: job, study, instance, receiver."""

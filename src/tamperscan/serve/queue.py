@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Final
 
 from tamperscan.errors import ServeError
-from tamperscan.serve.audit import NOT_SCREENED, AuditLog
+from tamperscan.serve.audit import NOT_SCREENED, SCREENED, Fact
 from tamperscan.serve.database import Database
 from tamperscan.serve.home import Home
 from tamperscan.serve.job import Decision, Job, Origin, State, job_id, utc_now
 from tamperscan.serve.revisions import take_place
+from tamperscan.serve.telling import keep, tell
 
 __all__ = ["Decision", "Job", "Origin", "Queue", "State", "job_id", "utc_now"]
 
@@ -195,19 +196,24 @@ class Queue:
         with self.database.transaction() as connection:
             connection.execute("UPDATE jobs SET progress = ? WHERE id = ? AND state = 'running'", (progress, id))
 
-    def finish(self, id: str, *, verdict: str, score: float | None, p_value: float | None) -> None:
-        """Say what came of a job; its result folder must be complete by now.
+    def finish(
+        self, id: str, *, verdict: str, score: float | None, p_value: float | None, weights_sha256: str = ""
+    ) -> None:
+        """Say what came of a job, to the audit trail as well; its result folder must be complete by now.
 
         A revision takes the place of those before it only now: one that can't be screened hides nothing.
         """
+        came = {"verdict": verdict, "score": score, "p_value": p_value}
         with self.database.transaction() as connection:
             outcome = connection.execute(
-                "UPDATE jobs SET state = 'done', progress = 1, error = '', verdict = ?, score = ?, p_value = ?, "
-                "finished = ? WHERE id = ? AND state = 'running'",
-                (verdict, score, p_value, utc_now(), id),
+                "UPDATE jobs SET state = 'done', progress = 1, error = '', verdict = :verdict, score = :score, "
+                "p_value = :p_value, finished = :now WHERE id = :id AND state = 'running'",
+                {**came, "now": utc_now(), "id": id},
             )
             if outcome.rowcount:
                 take_place(connection, id)
+                self._keep(connection, id, SCREENED, **came, weights_sha256=weights_sha256)
+        self.tell()
 
     def fail(self, id: str, error: str, *, final: bool = False) -> Job:
         """Say that a job failed; it waits for its next try, or goes to the dead letters after the last.
@@ -222,8 +228,9 @@ class Queue:
             Whether trying again is of no use, as for a source that holds no scan.
         """
         with self.database.transaction() as connection:
-            given_up = _fail(connection, id, error, final=final)
-        self._tell([id] if given_up else [])
+            if _fail(connection, id, error, final=final):
+                self._keep(connection, id, NOT_SCREENED, reason=error)
+        self.tell()
         return self.job(id)
 
     def requeue_orphans(self, model: str) -> list[str]:
@@ -237,8 +244,10 @@ class Queue:
         with self.database.transaction() as connection:
             rows = connection.execute("SELECT id FROM jobs WHERE state = 'running' AND model = ?", (model,)).fetchall()
             reason = "the worker died while it screened this; perhaps too little memory"
-            given_up = [row["id"] for row in rows if _fail(connection, row["id"], reason)]
-        self._tell(given_up)
+            for row in rows:
+                if _fail(connection, row["id"], reason):
+                    self._keep(connection, row["id"], NOT_SCREENED, reason=reason)
+        self.tell()
         return [str(row["id"]) for row in rows]
 
     def forgive_orphans(self) -> None:
@@ -248,6 +257,7 @@ class Queue:
                 "UPDATE jobs SET state = 'queued', attempts = MAX(0, attempts - 1), not_before = 0 "
                 "WHERE state = 'running'"
             )
+        self.tell()
 
     def fail_waiting(self, model: str, error: str) -> None:
         """Send every job that waits for a model to the dead letters: nothing can screen it."""
@@ -257,15 +267,26 @@ class Queue:
                 "RETURNING id",
                 (error, utc_now(), model),
             ).fetchall()
-        self._tell([row["id"] for row in given_up])
+            for row in given_up:
+                self._keep(connection, row["id"], NOT_SCREENED, reason=error)
+        self.tell()
 
-    def _tell(self, given_up: Sequence[str]) -> None:
-        """Tell the audit trail what failed for good."""
-        jobs = [self.job(id) for id in given_up]
-        AuditLog(self.home.audit_log).append_all(
-            (NOT_SCREENED, {"job": job.id, "study": job.study_uid, "series": job.series_uid, "reason": job.error})
-            for job in jobs
-        )
+    def tell(self) -> None:
+        """Tell the audit trail what a kill left untold, if anything.
+
+        Raises
+        ------
+        OutputError
+            If it can't be written; it is told next time.
+        """
+        tell(self.database, self.home.audit_log)
+
+    def _keep(self, connection: sqlite3.Connection, id: str, event: str, **came: Fact) -> None:
+        """Keep for the audit trail what came of a job."""
+        job = connection.execute("SELECT study_uid, series_uid, revision FROM jobs WHERE id = ?", (id,)).fetchone()
+        revision = {"revision": job["revision"]} if event == SCREENED else {}
+        facts = {"job": id, "study": job["study_uid"], "series": job["series_uid"], **revision, **came}
+        keep(connection, self.home.audit_log, event, facts)
 
     def retry(self, id: str | None = None) -> list[Job]:
         """Queue dead letters again: one, or all.

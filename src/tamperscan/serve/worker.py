@@ -152,21 +152,14 @@ class Worker:
         return self._detectors[head]
 
     def _finish(self, job: Job, screening: Screening) -> None:
-        from tamperscan.serve.audit import SCREENED, AuditLog
-
         score = None if screening.score != screening.score else float(screening.score)
-        AuditLog(self.home.audit_log).append(
-            SCREENED,
-            job=job.id,
-            study=job.study_uid,
-            series=job.series_uid,
-            revision=job.revision,
+        self.queue.finish(
+            job.id,
             verdict=screening.verdict,
             score=score,
             p_value=screening.p_value,
             weights_sha256=screening.weights_sha256,
         )
-        self.queue.finish(job.id, verdict=screening.verdict, score=score, p_value=screening.p_value)
         _log.info("screened", extra={"facts": {"job": job.id, "verdict": screening.verdict}})
 
     def _fail(self, job: Job, error: str, *, final: bool = False) -> None:
