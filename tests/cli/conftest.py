@@ -27,7 +27,7 @@ def write_ct_slice(path: Path, series: str, index: int, rng: np.random.Generator
     meta.MediaStorageSOPInstanceUID = generate_uid()
     dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-    dataset.SeriesInstanceUID, dataset.StudyInstanceUID = series, f"{series}.1"
+    dataset.SeriesInstanceUID, dataset.StudyInstanceUID = series, generate_uid(entropy_srcs=[series])
     dataset.Modality, dataset.PatientName, dataset.InstanceNumber = "CT", "Doe^Jane", index + 1
     dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [0, 0, 2 * index], [1, 0, 0, 0, 1, 0]
     dataset.PixelSpacing, dataset.SliceThickness = [1, 1], 2
