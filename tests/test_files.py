@@ -1,10 +1,14 @@
 import errno
 import os
 import re
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
+from tamperscan import abandoned
 from tamperscan.errors import OutputError
 from tamperscan.files import add_line, copy_file, make_folder, new_file, scratch_file, write_file
 
@@ -130,3 +134,55 @@ def test_the_name_is_on_the_disk_after_the_content(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda file: order.append(stat.S_ISDIR(os.fstat(file).st_mode)))
     write_file(tmp_path / "a", b"content")
     assert order == [False, True]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tamperscan.files import new_file
+with new_file(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def writing_process(path):
+    """Begin to write a file in another process."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_the_next_run_removes_what_a_killed_one_left_and_nothing_else(tmp_path):
+    (tmp_path / ".mine.tmp").write_text("a user's own")
+    killed, living = writing_process(tmp_path / "a.txt"), writing_process(tmp_path / "b.txt")
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert len(names(tmp_path)) == 3
+    abandoned._tidied.discard(str(tmp_path))
+    write_file(tmp_path / "a.txt", b"new")
+    assert [name for name in names(tmp_path) if name.startswith(".a.txt")] == []
+    assert len([name for name in names(tmp_path) if name.startswith(".b.txt")]) == 1
+    living.communicate("")
+    assert living.returncode == 0
+    assert names(tmp_path) == [".mine.tmp", "a.txt", "b.txt"]
+    assert (tmp_path / "b.txt").read_bytes() == b"half"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_folders_that_nobody_owns_are_removed(tmp_path):
+    left, held = tmp_path / abandoned.temporary_name(), tmp_path / abandoned.temporary_name()
+    for folder in (left, held):
+        folder.mkdir()
+        (folder / "part").write_text("half")
+    with abandoned.owned(held) as there:
+        assert there
+        abandoned.remove_abandoned(tmp_path, folders=True)
+        assert names(tmp_path) == [held.name]
+    abandoned.remove_abandoned(tmp_path, folders=True)
+    assert names(tmp_path) == []

@@ -12,13 +12,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
-from uuid import uuid4
+from typing import BinaryIO
 
+from tamperscan.abandoned import owned, temporary_name, tidy
 from tamperscan.errors import OutputError
 
-TEMPORARY: Final = ".tmp"
-"""Ending of a file that is being written; what bears it after a kill is no result."""
+_MAY_BE_MOVED_OPEN = os.name != "nt"
 
 
 def make_folder(folder: Path) -> None:
@@ -79,14 +78,18 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     OutputError
         Where it can't be written; nothing is left behind then, or after any other error.
     """
+    tidy(path.parent)
     # In the same folder, as a rename is a single step only within one file system.
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}{TEMPORARY}")
+    temporary = path.with_name(temporary_name(path.name))
     try:
-        with temporary.open("xb") as file:
+        with _owned_file(temporary) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            if _MAY_BE_MOVED_OPEN:
+                temporary.replace(path)
+        if not _MAY_BE_MOVED_OPEN:
+            temporary.replace(path)
         sync(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -94,6 +97,16 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise OutputError(f"{path}: {_in_plain_words(error)}.") from error
         raise
+
+
+@contextlib.contextmanager
+def _owned_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that nobody else takes for one that a kill left behind."""
+    while True:
+        with path.open("xb") as file, owned(path) as there:
+            if there:
+                yield file
+                return
 
 
 def copy_file(source: Path, target: Path) -> None:

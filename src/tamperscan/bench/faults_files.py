@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tamperscan.files import TEMPORARY
+from tamperscan.abandoned import TEMPORARY
 
 VOLATILE: Final = frozenset(
     {

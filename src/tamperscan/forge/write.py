@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tamperscan.abandoned import owned, remove_abandoned, temporary_name
 from tamperscan.errors import ForgeError, OutputError, ScanError
 from tamperscan.files import make_folder, sync, write_file
 from tamperscan.forge.dicom_header import WARNING
@@ -64,13 +64,16 @@ def write_forgery(forgery: Forgery, path: str | Path, out: Path) -> Path:
     if folder.exists():
         _check_same(folder, forgery)
         return folder
-    temporary = out / f".{uuid4().hex}.tmp"
+    remove_abandoned(out, folders=True)
+    temporary = out / temporary_name()
     try:
-        (temporary / SCAN).mkdir(parents=True)
-        _fill(temporary, forgery, path)
-        sync(temporary / SCAN, temporary)
-        temporary.rename(folder)
-        sync(out)
+        temporary.mkdir()
+        with owned(temporary):
+            (temporary / SCAN).mkdir(parents=True)
+            _fill(temporary, forgery, path)
+            sync(temporary / SCAN, temporary)
+            temporary.rename(folder)
+            sync(out)
     except OSError as error:
         raise OutputError(
             f"{folder}: the forgery can't be written ({error.strerror or error}). Check the disk, or name another "
