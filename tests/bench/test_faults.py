@@ -140,7 +140,7 @@ def test_small_disk(tmp_path):
 
 def test_pull_over_a_line_that_is_cut(tmp_path):
     pytest.importorskip("httpx")
-    series = write_series(tmp_path / "series", slices=3, side=64)
+    series = write_series(tmp_path / "series", slices=2, side=64)
     with WebArchive(tmp_path / "series") as archive, Line(archive.port) as line:
         url = f"http://127.0.0.1:{line.port}"
         words = ["pull", "--from", url, "--query", "PatientID=S1", "--out", str(tmp_path / "out"), "--timeout", "5"]

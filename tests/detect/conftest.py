@@ -35,17 +35,30 @@ def small_network(widths):
     return LocalUNet(LocalUNetSettings(widths=widths))
 
 
-@pytest.fixture(scope="session")
-def untrained(tmp_path_factory):
-    """Weights of a network that has learned nothing."""
+def export_untrained(name, folder, **facts):
+    """Write the weights of a network that has learned nothing."""
     torch = pytest.importorskip("torch")
     from tamperscan.diffusion.export import export_weights
 
     torch.manual_seed(0)
     network = small_network((8, 16))
-    facts = {"kind": "low-noise", "modality": "CT", "window": LOW_NOISE_CT.window, "levels_hu": (12.0, 32.0)}
-    card = Card(name="untrained", crop_px=32, stride=network.stride, **facts)
-    return export_weights(network, card, tmp_path_factory.mktemp("untrained"))
+    return export_weights(
+        network, Card(name=name, kind="low-noise", crop_px=32, stride=network.stride, **facts), folder
+    )
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """Weights for CT of a network that has learned nothing."""
+    facts = {"modality": "CT", "window": LOW_NOISE_CT.window, "levels_hu": (12.0, 32.0)}
+    return export_untrained("untrained", tmp_path_factory.mktemp("untrained"), **facts)
+
+
+@pytest.fixture(scope="session")
+def untrained_mr(tmp_path_factory):
+    """The same for MR."""
+    facts = {"modality": "MR", "window": None, "levels_of_range": (0.01, 0.03)}
+    return export_untrained("untrained-mr", tmp_path_factory.mktemp("untrained-mr"), **facts)
 
 
 @pytest.fixture(scope="session")

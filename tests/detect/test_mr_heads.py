@@ -16,51 +16,34 @@ from tamperscan.detect.heads import COMBINATION_FILE, HEADS
 from tamperscan.detect.load import load_detector
 from tamperscan.detect.self_forged import head_levels, read_facts
 from tamperscan.detect.self_forging import CACHE_FOLDER, ForgingSource, assemble_head, cache_patients, train_member
-from tamperscan.diffusion.export import export_weights
 from tamperscan.diffusion.head import HeadSettings
 from tamperscan.diffusion.predictor import NoisePredictor
-from tamperscan.diffusion.weights import Card
 from tamperscan.errors import TrainingError, WeightsError
 from tamperscan.scan.windows import LUNG_NOISE_CT
 
-from .conftest import small_network
 from .phantom_mr import mr_scan
-
-LEVELS = (0.01, 0.03)
 
 
 def patients():
-    return [(f"patient {seed}", replace(mr_scan(seed, slices=21), name=f"scan-{seed}")) for seed in range(3)]
+    return [(f"patient {seed}", replace(mr_scan(seed, slices=14), name=f"scan-{seed}")) for seed in range(3)]
 
 
 @pytest.fixture(scope="module")
-def predictor(tmp_path_factory):
-    """Weights for MR of a network that has learned nothing."""
-    import torch
-
-    torch.manual_seed(0)
-    network = small_network((8, 16))
-    facts = {"kind": "low-noise", "modality": "MR", "window": None, "levels_of_range": LEVELS}
-    card = Card(name="untrained-mr", crop_px=32, stride=network.stride, **facts)
-    return export_weights(network, card, tmp_path_factory.mktemp("untrained-mr"))
-
-
-@pytest.fixture(scope="module")
-def headed(predictor, tmp_path_factory):
+def headed(untrained_mr, tmp_path_factory):
     """Weights with a head of three members that learned for a few steps, and the folder of the run."""
     folder = tmp_path_factory.mktemp("mr-head")
-    settings = HeadSettings(levels_hu=head_levels(predictor.card), widths=(8, 12), crop_px=48, batch=4, steps=20)
+    settings = HeadSettings(levels_hu=head_levels(untrained_mr.card), widths=(8, 12), crop_px=48, batch=4, steps=20)
     scans = cache_patients(patients, folder, of="phantoms")
     for member in range(3):
-        train_member(predictor, scans, folder, member, settings, members=3)
-    return assemble_head(predictor, scans, folder, folder / "weights", settings, members=3), folder
+        train_member(untrained_mr, scans, folder, member, settings, members=3)
+    return assemble_head(untrained_mr, scans, folder, folder / "weights", settings, members=3), folder
 
 
 @pytest.fixture(scope="module")
 def made(headed, tmp_path_factory):
-    """A detector with all heads that counts in parts of three slices."""
+    """A detector with all heads that counts in parts of two slices."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("tamperscan.detect.calibrating_parts.PART_SLICES", 3)
+        patched.setattr("tamperscan.detect.calibrating_parts.PART_SLICES", 2)
         return calibrate_on_parts(headed[0], patients(), tmp_path_factory.mktemp("mr-heads"), threads=1)
 
 
@@ -72,26 +55,26 @@ def test_every_member_has_learned_from_two_of_three(headed):
     assert read_facts(headed[0]).held_out == (("patient 0",), ("patient 1",), ("patient 2",))
 
 
-def test_head_for_other_levels_is_refused(headed, predictor):
+def test_head_for_other_levels_is_refused(headed, untrained_mr):
     weights, _ = headed
     other = replace(weights, card=weights.card.model_copy(update={"levels_of_range": (0.02, 0.03)}))
     with pytest.raises(WeightsError, match="other noise levels"):
         read_facts(other)
 
 
-def test_published_predictor_can_have_no_head(headed, predictor):
+def test_published_predictor_can_have_no_head(headed, untrained_mr):
     _, folder = headed
     scans = cache_patients(patients, folder, of="phantoms")
-    published = replace(predictor, card=predictor.card.model_copy(update={"kind": "published"}))
+    published = replace(untrained_mr, card=untrained_mr.card.model_copy(update={"kind": "published"}))
     with pytest.raises(TrainingError, match="needs a low-noise predictor"):
         train_member(published, scans, folder / "other", 0, HeadSettings(), members=3)
 
 
-def test_forged_crops_are_stored_in_the_steps_of_their_scan(headed, predictor):
+def test_forged_crops_are_stored_in_the_steps_of_their_scan(headed, untrained_mr):
     _, folder = headed
     cached = [each for _, each in cache_patients(patients, folder, of="phantoms")][:1]
     crops = CropSource(folder / CACHE_FOLDER, cached, crop_px=48, window=None)
-    source = ForgingSource(crops, NoisePredictor(predictor, threads=1), LUNG_NOISE_CT, 48, "MR")
+    source = ForgingSource(crops, NoisePredictor(untrained_mr, threads=1), LUNG_NOISE_CT, 48, "MR")
     images, masks = source.draw(np.random.default_rng(0), 8)
     assert images.shape == masks.shape == (8, 1, 48, 48)
     assert -1 <= images.min() < images.max() <= 1
