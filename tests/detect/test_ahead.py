@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from tamperscan.detect.ahead import map_ahead
 
@@ -45,3 +46,12 @@ def test_an_error_reaches_the_caller_in_its_turn():
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="the third"):
         next(results)
+
+
+def test_products_of_matrices_take_one_thread_beside_other_workers():
+    def threads(_):
+        return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+
+    before = threads(None)
+    assert all(count == 1 for counts in map_ahead(threads, range(3), 2) for count in counts)
+    assert threads(None) == before

@@ -193,6 +193,16 @@ def test_readers_end_with_who_started_them(tmp_path):
     raise AssertionError("the reader lives on")
 
 
+def test_a_reader_that_was_prepared_is_the_one_that_reads(tmp_path):
+    path = write_slice(tmp_path / "a.dcm")
+    processes.idle.end()
+    isolated.prepare()
+    prepared = readers()
+    assert len(prepared) == 1
+    read_scan(path)
+    assert readers() == prepared
+
+
 def test_functions_of_the_package_are_called_within_the_limits(tmp_path):
     path = sparse_volume(tmp_path / "large.npy", (512, 512, 512))
     found = isolated.call("tamperscan.plain_text", "printable", "a\n", label="a text")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar, cast
+
+from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,7 +18,9 @@ def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: in
     """Yield the result of each item in order, while the next ones are worked on.
 
     Networks and filters release Python's lock, so that threads keep all cores busy where one alone waits now for the
-    network and now for a filter. No more than twice as many results as workers are held at a time.
+    network and now for a filter. No more than twice as many results as workers are held at a time. Meanwhile products
+    of matrices run in one thread each: those of a slice are too small for more, and the threads of BLAS would take
+    turns with the workers.
 
     Parameters
     ----------
@@ -30,7 +35,10 @@ def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: in
         yield from map(work, items)
         return
     pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="slices") as pool:
+    with (
+        _libraries().limit(limits=1, user_api="blas"),
+        ThreadPoolExecutor(workers, thread_name_prefix="slices") as pool,
+    ):
         try:
             for item in items:
                 pending.append(pool.submit(work, item))
@@ -41,6 +49,12 @@ def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: in
         finally:
             for future in pending:
                 future.cancel()
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Find the libraries with threads of their own that are loaded; it takes milliseconds."""
+    return ThreadpoolController()
 
 
 def one_ahead(items: Iterable[Item]) -> Iterator[Item]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from tamperscan.detect.acquisition import Acquisition
 from tamperscan.detect.likeness import LEAST_PATIENTS, adjusted_scores, alike, worth_adjusting
@@ -318,6 +318,8 @@ def _growth(longest: Sequence[_KnownScan], gumbel: float) -> float:
     Gumbel's law, which is for independent ones, would hide what is found in long scans. It is the upper limit, and what
     is taken where there is nothing to measure by. The slope is Theil and Sen's, which a few tampered scans don't bend.
     """
+    from scipy import stats  # takes half a second, and is needed only to calibrate
+
     logs = np.array([_log_count(scores.size, mm) for scores, mm, _ in longest])
     if min((logs > 1.0).sum(), (logs < 0.5).sum()) < _LEAST_FOR_GROWTH:
         return gumbel

@@ -6,9 +6,12 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tamperscan.detect.ahead import map_ahead
 from tamperscan.detect.results import Screening
 from tamperscan.errors import OutputError
 from tamperscan.files import make_folder, write_file
@@ -27,6 +30,7 @@ DICOM = "dicom"
 NIFTI = "nifti"
 MOST_PICTURES = 10
 _LARGEST_HALF = 60_000.0  # what a half float holds, less what rounding may add
+_PACKING = 4  # half the time of zlib's own choice for a map that is 7 % larger
 
 
 @dataclass(frozen=True)
@@ -188,22 +192,36 @@ def draw_pictures(screening: Screening, document: ScreeningDocument) -> dict[str
 
 
 def _suspicion_archive(screening: Screening) -> bytes | None:
-    """Pack the suspicion map; None where the detector measured nothing.
+    """Pack the suspicion map as NumPy would; None where the detector measured nothing.
 
-    Half floats of 7 binary digits, 1 % of the value, are more than the map means and pack to half of what 10
-    take; zeros outside the regions pack to nothing.
+    Slices are rounded ahead of the packing, so that no second map of the whole scan is made.
     """
     if not screening.regions.any():
         return None
-    halves = np.empty(screening.suspicion.shape, np.float16)
-    for half, values, looked in zip(halves, screening.suspicion, screening.regions, strict=True):
-        half[:] = np.clip(np.where(looked, np.nan_to_num(values), 0), -_LARGEST_HALF, _LARGEST_HALF)
-    bits = halves.view(np.uint16)
+    buffer = io.BytesIO()
+    facts = {"descr": "<f2", "fortran_order": False, "shape": screening.suspicion.shape}
+    slices = zip(screening.suspicion, screening.regions, strict=True)
+    with (
+        ZipFile(buffer, "w", ZIP_DEFLATED, compresslevel=_PACKING) as archive,
+        archive.open("suspicion.npy", "w", force_zip64=True) as packed,
+    ):
+        np.lib.format.write_array_header_1_0(packed, facts)
+        for halves in map_ahead(lambda each: _halves(*each), slices, workers=2):
+            packed.write(halves.tobytes())
+    return buffer.getvalue()
+
+
+def _halves(suspicion: NDArray[np.float32], looked: NDArray[np.bool_]) -> NDArray[np.float16]:
+    """Round one slice to half floats of 7 binary digits.
+
+    1 % of the value is more than the map means, and packs to half of what 10 digits take; zeros outside the regions
+    pack to nothing.
+    """
+    values = np.where(looked, np.nan_to_num(suspicion), 0)
+    bits = np.clip(values, -_LARGEST_HALF, _LARGEST_HALF).astype("<f2").view("<u2")
     bits += 4
     bits &= 0xFFF8
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, suspicion=halves)
-    return buffer.getvalue()
+    return bits.view("<f2")
 
 
 def _file_names(drawn: dict[str, bytes], has_suspicion: bool) -> FileNames:

@@ -28,6 +28,19 @@ _ADVICE: Final = "It is damaged, or made to do harm; export it again from the ar
 _Done = TypeVar("_Done")
 
 
+def prepare(limits: Limits = DEFAULT) -> None:
+    """Have a process ready: one takes half a second to start, while the caller may load what it screens with.
+
+    Parameters
+    ----------
+    limits
+        Those that will be asked for.
+    """
+    if POSSIBLE:
+        with contextlib.suppress(OSError):  # whoever needs it tells that there is none
+            idle.prepare(limits)
+
+
 def call(module: str, function: str, *arguments: Any, label: str, limits: Limits = DEFAULT) -> Any:
     """Call a function of this package in a reader's process, in this one where there can be no other.
 

@@ -153,6 +153,10 @@ class Idle:
                     return process
         return Process(limits)
 
+    def prepare(self, limits: Limits) -> None:
+        """Have a process wait that keeps to these limits; raises OSError if none can be started."""
+        self.give(self.take(limits))
+
     def give(self, process: Process) -> None:
         """Take a process back that has nothing to do."""
         with self._lock:
