@@ -91,9 +91,9 @@ def archive(
         from tamperscan.cli.archive_progress import ArchiveProgress
         from tamperscan.files import make_folder
 
+        found = parse_sources(sources, query or ())  # before Ray is loaded, which takes seconds
         load_ray()
         load_arrow()
-        found = parse_sources(sources, query or ())
         engine = Engine(ray_address, workers, device, int(memory_gib * 2**30))
         access = _access(found, credentials, ca_file, timeout)
         make_folder(out)
