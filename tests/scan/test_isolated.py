@@ -197,10 +197,10 @@ def test_a_reader_that_was_prepared_is_the_one_that_reads(tmp_path):
     path = write_slice(tmp_path / "a.dcm")
     processes.idle.end()
     isolated.prepare()
-    prepared = readers()
+    prepared = list(processes.idle._waiting)
     assert len(prepared) == 1
     read_scan(path)
-    assert readers() == prepared
+    assert processes.idle._waiting == prepared
 
 
 def test_functions_of_the_package_are_called_within_the_limits(tmp_path):
