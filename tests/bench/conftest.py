@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +111,27 @@ def authentic():
         ("p2", scan_of(image(13), name="s2")),
         ("p3", scan_of(image(14), air, name="s3")),
     ]
+
+
+@pytest.fixture
+def few_of():
+    """Make a folder like the real one, with some tampered slices and the slices of some authentic patients."""
+
+    def make(real_scans, folder, slices, patients):
+        (folder / "ctgan").mkdir()
+        (folder / "ct" / "singles").mkdir(parents=True)
+        lines = (real_scans / "ctgan" / "labels.csv").read_text().splitlines()
+        kept = [lines[0], *(line for line in lines if line.startswith(slices))]
+        (folder / "ctgan" / "labels.csv").write_text("\n".join(kept) + "\n")
+        for name in slices:
+            shutil.copyfile(real_scans / "ctgan" / name, folder / "ctgan" / name)
+        for patient in patients:
+            for path in (real_scans / "ct" / "singles").glob(f"{patient}_*"):
+                shutil.copyfile(path, folder / "ct" / "singles" / path.name)
+        (folder / "split.json").write_text(json.dumps({"test": [f"singles/{patient}_*" for patient in patients]}))
+        return folder
+
+    return make
 
 
 @pytest.fixture

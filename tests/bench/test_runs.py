@@ -1,7 +1,6 @@
 """The whole way, on a few real slices."""
 
 import json
-import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -21,21 +20,8 @@ needs_detector = pytest.mark.skipif("ct" not in packaged_weights(), reason="no p
 
 
 @pytest.fixture
-def few_scans(real_scans, tmp_path):
-    """A folder like the real one with three tampered slices and two authentic patients."""
-    (tmp_path / "ctgan").mkdir()
-    (tmp_path / "ct" / "singles").mkdir(parents=True)
-    lines = (real_scans / "ctgan" / "labels.csv").read_text().splitlines()
-    kept = [lines[0], *(line for line in lines if line.startswith(FEW))]
-    (tmp_path / "ctgan" / "labels.csv").write_text("\n".join(kept) + "\n")
-    for name in FEW:
-        shutil.copyfile(real_scans / "ctgan" / name, tmp_path / "ctgan" / name)
-    for patient in PATIENTS:
-        for path in (real_scans / "ct" / "singles").glob(f"{patient}_*"):
-            shutil.copyfile(path, tmp_path / "ct" / "singles" / path.name)
-    split = {"test": [f"singles/{patient}_*" for patient in PATIENTS]}
-    (tmp_path / "split.json").write_text(json.dumps(split))
-    return tmp_path
+def few_scans(few_of, real_scans, tmp_path):
+    return few_of(real_scans, tmp_path, FEW, PATIENTS)
 
 
 @needs_detector

@@ -8,7 +8,17 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from tamperscan.archive.summary import Group, ModalitySummary
-from tamperscan.report.canvas import BLUE, FAINT, INK, VERMILION, new_figure, plain_axes, png_bytes
+from tamperscan.report.canvas import (
+    BLUE,
+    FAINT,
+    INK,
+    VERMILION,
+    legend_above,
+    new_figure,
+    plain_axes,
+    png_bytes,
+    wide_chart,
+)
 from tamperscan.report.charts import alarm_threshold
 
 _LONGEST_NAME = 34
@@ -24,9 +34,7 @@ def scores_figure(summary: ModalitySummary, alarm_rate: float) -> bytes:
     bytes
         A PNG of 1320 x 408 pixels.
     """
-    figure = new_figure(11, 3.4)
-    axes = figure.add_axes((0.07, 0.17, 0.915, 0.70))
-    plain_axes(axes, x_label="score (no unit)", y_label="share of series")
+    figure, axes = wide_chart("score (no unit)", "share of series")
     everything = np.concatenate([summary.scores, summary.calibration_scores])
     low, high = np.percentile(everything, (0.1, 99.9)) if len(everything) else (0.0, 1.0)
     edges = np.linspace(low, max(high, low + 1e-6), max(8, min(_BINS, round(2 * len(summary.scores) ** 0.5))) + 1)
@@ -42,7 +50,7 @@ def scores_figure(summary: ModalitySummary, alarm_rate: float) -> bytes:
         label = "alarm limit, all patients compared"
         axes.axvline(threshold, color=VERMILION, linewidth=1.4, linestyle="--", label=label)
     axes.set_ylim(bottom=0)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9, frameon=False, ncols=3)
+    legend_above(axes, 3)
     return png_bytes(figure)
 
 

@@ -71,26 +71,14 @@ def walk(root: Place, report: Report) -> Iterator[Folder]:
     Folder
         In memory is one open folder a level, never a list of them.
     """
-    levels = [iter([root])]
-    while levels:
-        here = next(levels[-1], None)
-        if here is None:
-            levels.pop()
-            continue
-        yield look_at(here, report)
-        levels.append(_below(here))
+    for place in _all_folders(root):
+        yield look_at(place, report)
 
 
 def count_files(root: Place) -> Iterator[int]:
     """Give the number of files of one folder after the other, with nothing read: for the time that is left."""
-    levels = [iter([root])]
-    while levels:
-        here = next(levels[-1], None)
-        if here is None:
-            levels.pop()
-            continue
-        yield sum(not item.is_folder for item in list_folder(here, _ignore))
-        levels.append(_below(here))
+    for place in _all_folders(root):
+        yield sum(not item.is_folder for item in list_folder(place, _ignore))
 
 
 def look_at(place: Place, report: Report) -> Folder:
@@ -102,6 +90,18 @@ def look_at(place: Place, report: Report) -> Folder:
             total += int.from_bytes(digest[: LISTING_BITS // 8], "big")
             files += 1
     return Folder(place, listing_text(total), files)
+
+
+def _all_folders(root: Place) -> Iterator[Place]:
+    """Give a folder and all below it, each before those in it, with one open folder a level."""
+    levels = [iter([root])]
+    while levels:
+        here = next(levels[-1], None)
+        if here is None:
+            levels.pop()
+            continue
+        yield here
+        levels.append(_below(here))
 
 
 def _below(place: Place) -> Iterator[Place]:

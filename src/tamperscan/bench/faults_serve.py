@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from typing import Any, Final
 from tamperscan.bench.faults_files import damaged_files
 from tamperscan.bench.faults_trial import FAULTS, Row, Tell
 from tamperscan.bench.node_instances import write_series
-from tamperscan.bench.node_process import free_port
+from tamperscan.bench.node_process import free_port, start_logged
 from tamperscan.errors import BenchError
 
 UPLOADS: Final = 8
@@ -85,16 +84,7 @@ class _Page:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        words = ["serve", "--home", str(self.home), "--port", str(self.port)]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tamperscan", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
+        self._process = start_logged(["serve", "--home", str(self.home), "--port", str(self.port)], self.log)
 
     def kill(self) -> bool:
         """Kill it and all that it started; whether it was alive."""

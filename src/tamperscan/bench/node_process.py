@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,19 @@ from tamperscan.errors import BenchError
 from tamperscan.serve.home import Home
 
 START_SECONDS: Final = 60.0
+
+
+def start_logged(words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a command of this package with one thread, in a session of its own; what it says is added to a file."""
+    with log.open("ab") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tamperscan", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
 
 
 def free_port() -> int:
@@ -61,17 +75,7 @@ class NodeProcess:
         BenchError
             If it ends at once, or does not listen after a minute.
         """
-        words = ["node", "--rules", str(self.rules), "--home", str(self.home.root)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tamperscan", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
+        self._process = start_logged(["node", "--rules", str(self.rules), "--home", str(self.home.root)], self.log)
         if wait:
             self.wait_until_listening()
         return self

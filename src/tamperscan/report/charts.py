@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from tamperscan.report.canvas import BLUE, FAINT, INK, VERMILION, new_figure, plain_axes, png_bytes
+from tamperscan.report.canvas import BLUE, FAINT, INK, VERMILION, legend_above, png_bytes, wide_chart
 from tamperscan.report.schema import ScreeningDocument
 from tamperscan.report.wording import calibration_scores, score_in_words
 
@@ -46,9 +46,7 @@ def slices_figure(document: ScreeningDocument) -> bytes:
     bytes
         A PNG of 1320 x 408 pixels.
     """
-    figure = new_figure(11, 3.4)
-    axes = figure.add_axes((0.07, 0.17, 0.915, 0.70))
-    plain_axes(axes, x_label="slice (counted from 0)", y_label="score (no unit)")
+    figure, axes = wide_chart("slice (counted from 0)", "score (no unit)")
     _draw_unmeasured(axes, document)
     _draw_scores(axes, document)
     _draw_findings(axes, document)
@@ -56,7 +54,7 @@ def slices_figure(document: ScreeningDocument) -> bytes:
     axes.set_xlim(-1, max(1, document.scan.shape[0]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.18)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9, frameon=False, ncols=4)
+    legend_above(axes, 4)
     return png_bytes(figure)
 
 
@@ -121,14 +119,12 @@ def comparison_figure(document: ScreeningDocument) -> bytes | None:
     scores = calibration_scores(document)
     if document.score is None or len(scores) < 2:
         return None
-    figure = new_figure(11, 3.4)
-    axes = figure.add_axes((0.07, 0.17, 0.915, 0.70))
-    plain_axes(axes, x_label="score of the scan (no unit)", y_label="authentic scans")
+    figure, axes = wide_chart("score of the scan (no unit)", "authentic scans")
     _draw_authentic(axes, scores)
     _draw_alarm(axes, scores, document.alarm_rate)
     _draw_this_scan(axes, document.score)
     axes.margins(x=0.06)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9, frameon=False, ncols=3)
+    legend_above(axes, 3)
     return png_bytes(figure)
 
 

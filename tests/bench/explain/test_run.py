@@ -1,8 +1,5 @@
 """The whole way, on a few real slices."""
 
-import json
-import shutil
-
 import pytest
 
 from tamperscan.bench.document import provenance
@@ -19,18 +16,8 @@ needs_detector = pytest.mark.skipif("ct" not in packaged_weights(), reason="no p
 
 
 @pytest.fixture
-def few_scans(real_scans, tmp_path):
-    (tmp_path / "ctgan").mkdir()
-    (tmp_path / "ct" / "singles").mkdir(parents=True)
-    lines = (real_scans / "ctgan" / "labels.csv").read_text().splitlines()
-    kept = [lines[0], *(line for line in lines if line.startswith(FEW))]
-    (tmp_path / "ctgan" / "labels.csv").write_text("\n".join(kept) + "\n")
-    for name in FEW:
-        shutil.copyfile(real_scans / "ctgan" / name, tmp_path / "ctgan" / name)
-    for path in (real_scans / "ct" / "singles").glob(f"{PATIENT}_*"):
-        shutil.copyfile(path, tmp_path / "ct" / "singles" / path.name)
-    (tmp_path / "split.json").write_text(json.dumps({"test": [f"singles/{PATIENT}_*"]}))
-    return tmp_path
+def few_scans(few_of, real_scans, tmp_path):
+    return few_of(real_scans, tmp_path, FEW, (PATIENT,))
 
 
 @needs_detector
