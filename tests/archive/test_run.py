@@ -45,11 +45,10 @@ class Deadly:
         return getattr(self._cluster, name)
 
     def screen(self, screener, found, read, attempts):
-        reference = self._cluster.screen(screener, found, read, attempts)
         if self.deaths.get(found.series, 0) > 0:
             self.deaths[found.series] -= 1
-            self._cluster.end(screener)
-        return reference
+            self._cluster.end(screener)  # before it has anything to do: a small series is screened at once
+        return self._cluster.screen(screener, found, read, attempts)
 
 
 @pytest.fixture
@@ -158,6 +157,6 @@ def test_nothing_leaves_this_machine(cluster):
 
 
 def test_usage_statistics_are_off(cluster):
-    from ray._private.usage import usage_lib
+    usage_lib = pytest.importorskip("ray._common.usage.usage_lib")  # a part of Ray that moves about
 
     assert not usage_lib.usage_stats_enabled()

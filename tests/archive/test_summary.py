@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from pyarrow import parquet
 
 from tamperscan.archive.found import FoundSeries, series_key
 from tamperscan.archive.headers import Unreadable
+from tamperscan.archive.index import Index
 from tamperscan.archive.rows import RESULT_COLUMNS
 from tamperscan.archive.shards import write_part, write_unreadable
 from tamperscan.archive.summary import summarise
@@ -26,9 +28,11 @@ MANIFEST = {
 }
 
 
-@pytest.fixture
-def results(index, tmp_path):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     """A folder of 80 series over a year, four of them suspicious, eight that failed."""
+    out = tmp_path_factory.mktemp("summary")
+    index = Index(out)
     scores = np.random.default_rng(0).normal(8, 2, 80)
     for number, score in enumerate(scores):
         verdict = "failed" if number % 10 == 0 else "suspicious" if number % 20 == 1 else "clear"
@@ -43,10 +47,17 @@ def results(index, tmp_path):
         extra = {"alarm_rate": 0.05, "pixel_sha256": str(number % 70), "finding_slice": 3, "finding_row": 4}
         index.put(found.key, "", *row_of(found, verdict, **judged, **facts, **scanner, **extra, finding_column=5))
     index.note_unlisted(Unreadable("somewhere/dead.dcm", "is a dead link"))
-    write_part(tmp_path / "out", index)
-    write_unreadable(tmp_path / "out", index)
-    (tmp_path / "out" / "manifest.json").write_text(json.dumps(MANIFEST))
-    return tmp_path / "out"
+    write_part(out, index)
+    write_unreadable(out, index)
+    index.close()
+    (out / "manifest.json").write_text(json.dumps(MANIFEST))
+    return out
+
+
+@pytest.fixture
+def results(written, tmp_path):
+    """Such a folder of a test's own."""
+    return shutil.copytree(written, tmp_path / "out")
 
 
 def test_counts(results):

@@ -23,10 +23,11 @@ from tamperscan.archive.errors import (
     missing_package,
 )
 from tamperscan.archive.found import FoundSeries
-from tamperscan.archive.headers import Headers, read_headers
+from tamperscan.archive.headers import Headers
+from tamperscan.archive.headers_apart import read_headers_apart
 from tamperscan.archive.manifest import Settings
 from tamperscan.archive.places import Place
-from tamperscan.archive.reading import read_series
+from tamperscan.archive.reading_apart import read_apart
 from tamperscan.archive.screening import Outcome, Screener
 from tamperscan.errors import ArchiveError
 
@@ -108,8 +109,8 @@ class Cluster(AbstractContextManager["Cluster"]):
             self._connect(engine, scratch)
             self.device, gpus, self.workers = self._choose_workers(engine)
             heads = {"num_cpus": READER_CPUS, "max_retries": 0, "scheduling_strategy": "SPREAD"}
-            self._read_headers = self._ray.remote(**heads)(read_headers)
-            self._read_series = self._ray.remote(**heads)(read_series)
+            self._read_headers = self._ray.remote(**heads)(read_headers_apart)
+            self._read_series = self._ray.remote(**heads)(read_apart)
             self._screener = self._ray.remote(num_cpus=SCREENER_CPUS, num_gpus=gpus, max_restarts=0)(Screener)
             self.in_flight = self.workers * (8 if gpus else 2)
         except BaseException:

@@ -12,7 +12,7 @@ from typing import Final
 from tamperscan.archive.found import Entry
 from tamperscan.archive.places import Place, file_of
 from tamperscan.errors import ScanError
-from tamperscan.scan import nifti, numpy_file
+from tamperscan.scan import nifti, numpy_file, watch
 from tamperscan.scan.collect import OTHER_SUFFIXES, collect
 from tamperscan.scan.dicom import read_frames
 from tamperscan.scan.sources import Source, unreadable
@@ -87,6 +87,7 @@ def read_headers(place: Place, names: tuple[str, ...]) -> Headers:
     with ExitStack() as opened:
         for name in names:
             try:
+                watch.reading(file_of(place, name).label, watch.HEADERS)
                 found = _entries(place, name, opened, report)
                 if found is None:
                     passed_over += 1

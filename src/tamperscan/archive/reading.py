@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,7 +102,7 @@ def read_series(found: FoundSeries, access: Any = None) -> ReadSeries:
     told, scans, month = _Told(), [], ""
     with ExitStack() as opened:
         try:
-            frames, volumes = _headers(found, opened, told, access)
+            frames, volumes = _headers(fetch(found, opened, access), opened, told)
             month = study_month(frames[0].source) if frames else ""
             for number, volume in enumerate(plan_volumes(frames, frame_digest, told.note)):
                 scans += _built(told, lambda v=volume, n=number: build_scan(v, f"series-{n}", told.note))
@@ -114,12 +113,39 @@ def read_series(found: FoundSeries, access: Any = None) -> ReadSeries:
     return ReadSeries(tuple(scans), month, tuple(told.problems), told.missing, time.monotonic() - begun)
 
 
-def _headers(found: FoundSeries, opened: ExitStack, told: _Told, access: Any) -> tuple[list[Frame], list[Source]]:
+def fetch(found: FoundSeries, opened: ExitStack, access: Any) -> FoundSeries:
+    """Fetch what comes by DICOMweb; gives the same series with those files in a folder.
+
+    Parameters
+    ----------
+    found, access
+        As for `read_series`.
+    opened
+        Removes the folder when it is closed.
+
+    Raises
+    ------
+    ServeError
+        If not all of it could be fetched.
+    """
+    return replace(found, parts=tuple(_fetched(part, opened, access) for part in found.parts))
+
+
+def _fetched(part: Part, opened: ExitStack, access: Any) -> Part:
+    if part.place.kind != "dicomweb":
+        return part
+    from tamperscan.archive.web import pull
+
+    folder = opened.enter_context(TemporaryDirectory(prefix="tamperscan-"))
+    return Part(Place("folder", folder), pull(part, Path(folder), access))
+
+
+def _headers(found: FoundSeries, opened: ExitStack, told: _Told) -> tuple[list[Frame], list[Source]]:
     """Read the headers again, of this series alone; volume files come apart."""
     frames: list[Frame] = []
     volumes: list[Source] = []
     for part in found.parts:
-        for source in _sources(part, opened, access):
+        for source in sources_of(part.place, part.names, opened):
             try:
                 if nifti.is_nifti(source) or numpy_file.is_numpy(source):
                     volumes.append(source)
@@ -128,16 +154,6 @@ def _headers(found: FoundSeries, opened: ExitStack, told: _Told, access: Any) ->
             except ScanError as error:
                 told.note(error)
     return frames, volumes
-
-
-def _sources(part: Part, opened: ExitStack, access: Any) -> Iterator[Source]:
-    if part.place.kind != "dicomweb":
-        return sources_of(part.place, part.names, opened)
-    from tamperscan.archive.web import pull
-
-    folder = opened.enter_context(TemporaryDirectory(prefix="tamperscan-"))
-    names = pull(part, Path(folder), access)
-    return sources_of(Place("folder", folder), names, opened)
 
 
 def _built(told: _Told, build: Any) -> list[PackedScan]:
