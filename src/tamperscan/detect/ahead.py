@@ -51,6 +51,11 @@ def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: in
                 future.cancel()
 
 
+def slices_at_a_time(threads: int) -> int:
+    """Say how many slices to work on with so many threads: one more, for where one waits for Python's lock."""
+    return threads + 1 if threads > 1 else 1
+
+
 @cache
 def _libraries() -> ThreadpoolController:
     """Find the libraries with threads of their own that are loaded; it takes milliseconds."""

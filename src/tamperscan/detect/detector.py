@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.detect.acquisition import measure_acquisition
-from tamperscan.detect.ahead import map_ahead
+from tamperscan.detect.ahead import map_ahead, slices_at_a_time
 from tamperscan.detect.calibration import Calibration, calibration_file
 from tamperscan.detect.findings import find_peaks
 from tamperscan.detect.ground import off_ground, reasons_to_abstain, why_nothing_found
@@ -86,13 +86,14 @@ class Detector:
         precision: Precision = "auto",
     ) -> None:
         self.weights = weights
-        self._workers = threads or usable_cores()
+        threads = threads or usable_cores()
+        self._workers = slices_at_a_time(threads)
         self._head = _read_head(weights, choose_head(weights, head))
         self._calibration = read_calibration(weights, self._head.name)
         # Slices are worked on side by side, each by one thread.
         how: dict[str, Any] = {
-            "threads": self._workers,
-            "calls": self._workers,
+            "threads": threads,
+            "calls": threads,
             "device": device,
             "precision": precision,
         }

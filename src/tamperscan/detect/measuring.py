@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tamperscan.detect.acquisition import measure_acquisition
-from tamperscan.detect.ahead import one_ahead
+from tamperscan.detect.ahead import one_ahead, slices_at_a_time
 from tamperscan.detect.checkpoints import Checkpoints, StoredScan
 from tamperscan.detect.ground import off_ground, reasons_to_abstain
 from tamperscan.detect.heads import heads_in
@@ -38,10 +38,12 @@ class ScanMeasurer:
 
     def __init__(self, weights: Weights, folder: Path, *, threads: int | None = None) -> None:
         self._weights = weights
-        network = SelfForgedNetwork(weights, threads=threads) if len(heads_in(weights)) > 1 else None
-        predictor = NoisePredictor(weights, threads=threads)
+        threads = threads or usable_cores()
+        # Slices are measured side by side, each by one thread.
+        network = SelfForgedNetwork(weights, threads=threads, calls=threads) if len(heads_in(weights)) > 1 else None
+        predictor = NoisePredictor(weights, threads=threads, calls=threads)
         self._meter = SliceMeter(predictor, weights.card, network)
-        self._workers = threads or usable_cores()
+        self._workers = slices_at_a_time(threads)
         self._kept = Checkpoints(folder, weights, predictor.runtime)
 
     def place(self, scan: Scan | PlannedScan) -> Path:
