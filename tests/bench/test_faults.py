@@ -3,11 +3,12 @@ import os
 import random
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tamperscan.bench import faults_process
+from tamperscan.bench import faults, faults_process
 from tamperscan.bench.document import Provenance
 from tamperscan.bench.faults import FaultsResult, run_faults
 from tamperscan.bench.faults_archive import Line, WebArchive
@@ -163,6 +164,48 @@ def test_commands_that_there_are():
 def test_data_that_is_not_there(tmp_path):
     with pytest.raises(BenchError, match="--data"):
         run_faults(["screen"], tmp_path, tmp_path / "out", kills=1, others=1, seed=1)
+
+
+def test_rows_of_other_commands_are_kept(tmp_path, monkeypatch):
+    def tried(name, out, **_):
+        return [Row(name, "killed", tried=1)]
+
+    monkeypatch.setattr(faults, "line_rows", tried)
+    run_faults(["push"], tmp_path, tmp_path, kills=1, others=1, seed=1)
+    result = run_faults(["pull"], tmp_path, tmp_path, kills=1, others=1, seed=1)
+    assert [row.command for row in result.rows] == ["pull", "push"]
+    assert list(result.commits) == ["pull", "push"]
+    told = faults_page(FaultsResult(result.rows, 1, (), {"pull": "a1", "push": "b2"}), Provenance("x", ""))
+    assert "at `a1`: `pull`; at `b2`: `push`" in told
+
+
+class Sessions(Careless):
+    """A program that starts another one in a session of its own."""
+
+    def words(self, out):
+        code = (
+            "import subprocess, sys\n"
+            "sleep = [sys.executable, '-S', '-c', 'import time; time.sleep(60)']\n"
+            "child = subprocess.Popen(sleep, start_new_session=True)\n"
+            f"open({str(out / 'pid')!r}, 'w').write(str(child.pid))\n"
+            "child.wait()\n"
+        )
+        return ["-c", code]
+
+
+@linux
+def test_what_runs_in_another_session_is_killed_too(tmp_path, monkeypatch):
+    def start(words, limits, peak, out, err):
+        return faults_process.subprocess.Popen(
+            [sys.executable, "-S", *words], stdout=out, stderr=err, start_new_session=True
+        )
+
+    monkeypatch.setattr(faults_process, "_start", start)
+    words = Sessions("sessions", tmp_path, random.Random(1)).words(tmp_path)
+    assert run_command(words, tmp_path, kill=Moment(2.0)).killed
+    child = int((tmp_path / "pid").read_text())
+    stat = Path(f"/proc/{child}/stat")  # a child that nobody has waited for is there still
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_page():

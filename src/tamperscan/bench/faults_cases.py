@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from tamperscan.errors import BenchError
 
 SINGLES: Final = "singles/SIIM_TCGA-LUAD_TCGA-17-"
 STEPS: Final = "6"
+SERIES: Final = 24
 _FEW: Final = ("Z011_001", "Z013_050")
 _SOME: Final = ("Z011_001", "Z013_050", "Z019_052", "Z039_003", "Z043_014", "Z048_053")
 
@@ -31,12 +33,21 @@ class Case:
         Writes its inputs; called with the data folder and the folder of the inputs.
     cost
         How many kills of a cheap command one of this costs.
+    after
+        File of its results with whose writing the work begins that is to be disturbed; empty for all of it.
+    loopback
+        Whether it can do nothing without the machine's own network, and is not tried without.
+    digests
+        Digests its results by name; None to digest file by file.
     """
 
     name: str
     words: Callable[[Path, Path], list[str]]
     prepare: Callable[[Path, Path], None]
     cost: int = 1
+    after: str = ""
+    loopback: bool = False
+    digests: Callable[[Path], dict[str, str]] | None = None
 
 
 LINES: Final = ("pull", "push")
@@ -84,6 +95,30 @@ def _series(data: Path, inputs: Path) -> None:
         raise BenchError(f"{data}: holds no series LIDC-IDRI-0003. Give the folder of real scans with --data.")
     for source in files[len(files) // 2 - 8 : len(files) // 2 + 8]:
         shutil.copyfile(source, inputs / source.name)
+
+
+def _archive(data: Path, inputs: Path) -> None:
+    """Write an archive of short series, with a text among them."""
+    from tamperscan.bench.archive_runs import write_archive
+    from tamperscan.scan import read_scan
+
+    _singles(_FEW[:1])(data, inputs)
+    (slice_file,) = inputs.glob("*.dcm")
+    write_archive(inputs / "archive", read_scan(slice_file), SERIES)
+    slice_file.unlink()
+    (inputs / "read-me.txt").write_text("no image")
+
+
+def rows_of(out: Path) -> dict[str, str]:
+    """Digest the rows of an archive's table by the series' key; a second row of a series goes by a name of its own."""
+    from pyarrow import parquet
+
+    rows: dict[str, str] = {}
+    for path in sorted(out.glob("results/*/*/part-*.parquet")):
+        for row in parquet.ParquetFile(path).read().to_pylist():
+            name = row["key"] if row["key"] not in rows else f"{row['key']}, again in {path.name}"
+            rows[name] = hashlib.sha256(repr((path.parents[1].name, sorted(row.items()))).encode()).hexdigest()
+    return rows
 
 
 def _checkpoint(data: Path, inputs: Path) -> None:
@@ -154,6 +189,19 @@ _CASES: Final = (
         lambda i, o: ["weights", "import", str(i / "CT_model.pt"), "--modality", "ct", "--out", str(o)],
         _checkpoint,
         cost=4,
+    ),
+    Case(
+        "calibrate with canaries",
+        lambda i, o: ["calibrate", str(i), "--weights", _packaged_weights(), "--out", str(o / "detector")],
+        _singles(_SOME),
+        after="detector/calibration.json",
+    ),
+    Case(
+        "archive",
+        lambda i, o: ["archive", str(i), "--out", str(o), "--workers", "1", "--memory-gib", "0.5", "--device", "cpu"],
+        _archive,
+        loopback=True,
+        digests=rows_of,
     ),
     Case("weights check", lambda i, o: ["weights", "check", "ct"], _nothing, cost=2),
     Case(

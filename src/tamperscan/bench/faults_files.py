@@ -166,6 +166,12 @@ def _nifti(path: Path) -> Any:
     return hashlib.sha256(io.BytesIO(content).getvalue()).hexdigest()
 
 
+def _table(path: Path) -> Any:
+    from pyarrow import parquet
+
+    return parquet.ParquetFile(path).read().num_rows
+
+
 _READERS: Final[Mapping[str, Callable[[Path], Any]]] = {
     ".json": _json,
     ".jsonl": _lines,
@@ -173,6 +179,7 @@ _READERS: Final[Mapping[str, Callable[[Path], Any]]] = {
     ".html": _page,
     ".png": _picture,
     ".npz": _arrays,
+    ".parquet": _table,
     ".npy": lambda path: _array(np.load(path, allow_pickle=False)),
     ".dcm": _dicom,
     ".safetensors": _tensors,

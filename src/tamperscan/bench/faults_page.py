@@ -27,10 +27,21 @@ _HEAD: Final = (
 def faults_page(result: FaultsResult, origin: Provenance) -> str:
     """Tell what faults did."""
     rows = [_cells(row) for row in result.rows]
-    parts = [title("Faults"), origin.markdown(), _what_was_done(), table(_HEAD, rows), _columns(), _summary(result)]
+    parts = [title("Faults"), origin.markdown(), _commits(result), _what_was_done()]
+    parts += [table(_HEAD, rows), _columns(), _summary(result)]
     parts += [f"Not tried here: {reason}." for reason in result.skipped]
     notes = [f"- {row.command}, {row.fault}: {note}" for row in result.rows for note in dict.fromkeys(row.notes)]
+    parts = [part for part in parts if part]
     return "\n\n".join([*parts, *(["What was seen:", "\n".join(notes)] if notes else [])])
+
+
+def _commits(result: FaultsResult) -> str:
+    """Say at which state of the source each command was tried: they may be tried one by one."""
+    by_commit: dict[str, list[str]] = {}
+    for command, commit in result.commits.items():
+        by_commit.setdefault(commit, []).append(f"`{command}`")
+    told = "; ".join(f"at `{commit}`: {', '.join(commands)}" for commit, commands in by_commit.items())
+    return paragraph(f"Commands can be tried one by one, and these rows were: {told}.") if len(by_commit) > 1 else ""
 
 
 def _what_was_done() -> str:
@@ -44,7 +55,9 @@ def _what_was_done() -> str:
         "fault every file under its own name is read to its end, and the command is given again: it must come to the",
         "same results as the undisturbed run. Trainings save their state every half second here, not every 45.",
         "`serve` is killed in the first seconds of each of its lives while scans are uploaded; each upload that it",
-        "acknowledged must be screened, once.",
+        "acknowledged must be screened, once. `calibrate with canaries` is killed while it forges and scores them. Of",
+        "`archive` the rows of its table are compared, series by series; it is not tried without a network, as Ray's",
+        "parts speak to each other by the machine's own.",
     )
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Final
 
+from tamperscan.bench.archive_runs import below
+
 LONGEST_SECONDS: Final = 900.0
 _POLL_SECONDS: Final = 0.003
 
@@ -147,12 +149,21 @@ def _wait(
         after = time.monotonic() - begun
         due = after >= kill.seconds or (kill.changes and changes >= kill.changes)
         if due or after >= longest:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _kill(process)
             return changes, after < longest
         time.sleep(_POLL_SECONDS)
     return changes, False
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a command with all that it started, in whatever session that is."""
+    started = below(process.pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for pid in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 def _state(folder: Path) -> int:

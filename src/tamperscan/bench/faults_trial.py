@@ -116,7 +116,7 @@ class Trial(ABC):
         if ended.code:
             raise BenchError(f"{self.name}: fails without a fault ({ended.err.strip()[-300:]}).")
         size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-        self.usual = Undisturbed(ended, digests_of(out), size)
+        self.usual = Undisturbed(ended, self.digests(out), size)
 
     def killed(self, times: int) -> Row:
         """Kill it again and again."""
@@ -172,6 +172,14 @@ class Trial(ABC):
         self.compare(row, out)
         return row
 
+    def digests(self, out: Path) -> dict[str, str]:
+        """Digest the results by their names."""
+        return digests_of(out)
+
+    def earliest(self) -> float:
+        """Give the share of an undisturbed run before which it is not worth killing."""
+        return 0.05
+
     def run(self, out: Path, *, kill: Moment | None = None, limits: Limits | None = None) -> Ended:
         """Run it."""
         return run_command(self.words(out), out, kill=kill, limits=limits)
@@ -186,8 +194,8 @@ class Trial(ABC):
     def _moment(self, number: int) -> Moment:
         """Every second time any moment of its life, else as soon as it has written something."""
         usual = self.usual.ended
-        if number % 2 or not usual.changes:
-            return Moment(self.chance.uniform(0.05, 1.0) * usual.seconds)
+        if number % 2 or not usual.changes or self.earliest() > Trial.earliest(self):
+            return Moment(self.chance.uniform(self.earliest(), 1.0) * usual.seconds)
         return Moment(4 * usual.seconds, self.chance.randint(1, usual.changes))
 
     def look(self, row: Row, out: Path, ended: Ended, when: str = "") -> None:
@@ -203,7 +211,7 @@ class Trial(ABC):
     def go_on(self, row: Row, out: Path) -> None:
         """Let it go on undisturbed, and compare what comes out."""
         ended = self.run(out)
-        if ended.code and digests_of(out) != self.usual.digests:
+        if ended.code and self.digests(out) != self.usual.digests:
             row.lost += 1
             row.notes.append(f"does not go on: {_last_words(ended)}")
             return
@@ -211,7 +219,7 @@ class Trial(ABC):
 
     def compare(self, row: Row, out: Path) -> None:
         """Compare results with those of the undisturbed run."""
-        found, usual = digests_of(out), self.usual.digests
+        found, usual = self.digests(out), self.usual.digests
         lost = [name for name, digest in usual.items() if found.get(name) != digest]
         twice = [name for name in found if name not in usual]
         row.lost, row.twice = row.lost + len(lost), row.twice + len(twice)
