@@ -169,10 +169,12 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def _state(folder: Path) -> int:
     """Tell one state of a folder from another, by names and sizes."""
     found = []
-    for path in sorted(folder.rglob("*")):
-        with contextlib.suppress(OSError):
-            found.append((str(path), path.stat().st_size))
-    return hash(tuple(found))
+    for place, _, names in os.walk(folder):  # which takes no offence where a folder goes while it is looked at
+        found.append((place, 0))
+        for name in names:
+            with contextlib.suppress(OSError):
+                found.append((f"{place}/{name}", Path(place, name).stat().st_size))
+    return hash(tuple(sorted(found)))
 
 
 def _text(stream: IO[bytes]) -> str:
