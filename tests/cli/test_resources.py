@@ -14,6 +14,7 @@ from tamperscan.cli.resources import out_of_resources
         OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
         RuntimeError("std::bad_alloc"),
+        RuntimeError("[CPU] Convolution node with name 'Multiply_12198' can't alloc"),
         RuntimeError("can't start new thread"),
         ImportError("libx.so: failed to map segment from shared object"),
     ],

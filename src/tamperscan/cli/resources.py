@@ -11,7 +11,7 @@ _NO_MEMORY = {errno.ENOMEM, errno.EAGAIN}
 _WORDS = (
     "bad_alloc",
     "bad allocation",
-    "can't allocate memory",
+    "can't alloc",
     "cannot allocate memory",
     "unable to allocate",
     "failed to allocate",
