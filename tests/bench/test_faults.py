@@ -37,6 +37,7 @@ def ended(code=0, err="", *, killed=False):
         (ended(1, "Traceback (most recent call last):\n"), "tracebacks"),
         (ended(70, "Error: MemoryError. This is a fault in tamperscan; please"), "tracebacks"),
         (ended(-6, "terminate called"), "crashed"),
+        (Ended(-9, False, "", "", 900.0, 0), "other"),
         (ended(1, "Error: no"), "other"),
         (ended(3, "no word of it"), "other"),
     ],

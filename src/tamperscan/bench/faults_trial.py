@@ -13,7 +13,7 @@ from typing import Final
 
 from tamperscan.bench.faults_disk import SmallDisk
 from tamperscan.bench.faults_files import damaged_files, digests_of, leftovers_in
-from tamperscan.bench.faults_process import Ended, Limits, Moment, run_command
+from tamperscan.bench.faults_process import LONGEST_SECONDS, Ended, Limits, Moment, run_command
 from tamperscan.errors import BenchError
 
 FAULTS: Final = ("killed", "disk full", "too little memory", "no network")
@@ -233,6 +233,8 @@ def misbehaviour(ended: Ended) -> str | None:
         return "tracebacks"
     if ended.killed or ended.code == 0:
         return None
+    if ended.seconds >= LONGEST_SECONDS:  # it hung, and was ended
+        return "other"
     if ended.code < 0:
         return "crashed"
     told = any(line.startswith("Error: ") for line in ended.err.splitlines())
