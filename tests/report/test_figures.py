@@ -17,17 +17,21 @@ def pixels(png):
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
+def picture(screening, finding):
+    return finding_figure(screening, finding, suspicion_range(screening))
+
+
 def test_finding_figure_has_the_stated_size(suspicious):
-    assert pixels(finding_figure(suspicious, suspicious.findings[0])).shape == (690, 1500, 3)
+    assert pixels(picture(suspicious, suspicious.findings[0])).shape == (690, 1500, 3)
 
 
 def test_finding_figure_is_reproducible(suspicious):
-    first, second = (finding_figure(suspicious, suspicious.findings[0]) for _ in range(2))
+    first, second = (picture(suspicious, suspicious.findings[0]) for _ in range(2))
     assert first == second
 
 
 def test_finding_figure_rings_the_place(suspicious):
-    image = pixels(finding_figure(suspicious, suspicious.findings[0]))[:, :600]
+    image = pixels(picture(suspicious, suspicious.findings[0]))[:, :600]
     ring = np.abs(image - (0x56, 0xB4, 0xE9)).sum(axis=-1) < 30
     rows, columns = np.nonzero(ring)
     # Slice 80 x 96 voxels fills the panel's height of about 595 px from y = 48; the place is at row 44 of 96.
@@ -41,14 +45,14 @@ def test_row_0_is_on_top(make_screening, make_scan, make_finding):
     scan = make_scan(voxels=voxels, sources=())
     nothing = np.zeros(voxels.shape)
     screening = make_screening(scan=scan, regions=nothing.astype(bool), suspicion=nothing.astype(np.float32), slices=())
-    image = pixels(finding_figure(screening, make_finding(centre=(0, 40, 40))))
+    image = pixels(picture(screening, make_finding(centre=(0, 40, 40))))
     assert image[100, 100].min() > 200
     assert image[500, 100].max() < 60
 
 
 @pytest.mark.parametrize("centre", [(0, 0, 0), (11, 95, 79)])
 def test_finding_at_the_edge_can_be_drawn(suspicious, centre, make_finding):
-    assert finding_figure(suspicious, make_finding(centre=centre)).startswith(b"\x89PNG")
+    assert picture(suspicious, make_finding(centre=centre)).startswith(b"\x89PNG")
 
 
 def test_ct_is_shown_in_the_lung_window(suspicious):
@@ -68,13 +72,19 @@ def test_empty_mr_has_a_window(make_scan):
 
 
 def test_suspicion_range_spans_median_to_highest(suspicious):
-    low, high = suspicion_range(suspicious, suspicious.findings[0])
+    low, high = suspicion_range(suspicious)
     assert low == pytest.approx(1.0, abs=0.2)
     assert high == pytest.approx(7.0, abs=0.1)
 
 
-def test_suspicion_range_of_nothing_is_not_empty(abstained, make_finding):
-    low, high = suspicion_range(abstained, make_finding(score=0.0))
+def test_the_range_is_found_without_changing_the_map(suspicious):
+    before = suspicious.suspicion.copy()
+    suspicion_range(suspicious)
+    np.testing.assert_array_equal(suspicious.suspicion, before)
+
+
+def test_suspicion_range_of_nothing_is_not_empty(abstained):
+    low, high = suspicion_range(abstained)
     assert low < high
 
 

@@ -10,6 +10,7 @@ from tamperscan.bench.memory import CommandRun
 from tamperscan.bench.speed import SpeedResult
 from tamperscan.bench.tables import number, paragraph, table
 from tamperscan.bench.timing import Timing
+from tamperscan.detect.ahead import slices_at_a_time
 
 _DASH = "–"
 
@@ -83,7 +84,7 @@ def _rate(timing: Timing) -> str:
 def _words(result: SpeedResult) -> str:
     words = [
         "Processor time of a stage is that of all threads, with one slice worked on at a time; the whole screening",
-        f"works on {result.threads} at a time.",
+        f"works on {slices_at_a_time(result.threads)} at a time.",
     ]
     if result.command is not None:
         load = ", ".join(number(each, 1) for each in result.command.load)

@@ -27,6 +27,7 @@ HEAT = LinearSegmentedColormap.from_list(
 )
 OUTLINE: list[AbstractPathEffect] = [withStroke(linewidth=3, foreground="black")]
 DPI = 120
+_PACKING = 3  # half the time of zlib's own choice for files that are 7 % larger
 
 
 def new_figure(width_inches: float, height_inches: float, paper: str = "white") -> Figure:
@@ -37,9 +38,16 @@ def new_figure(width_inches: float, height_inches: float, paper: str = "white") 
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """Draw a figure as PNG, without a date inside so that equal figures give equal files."""
+    """Draw a figure as PNG, without a date inside so that equal figures give equal files; it is empty afterwards."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": "tamperscan"}, facecolor=figure.get_facecolor())
+    figure.savefig(
+        buffer,
+        format="png",
+        metadata={"Software": "tamperscan"},
+        facecolor=figure.get_facecolor(),
+        pil_kwargs={"compress_level": _PACKING},
+    )
+    figure.clear()  # its parts refer to each other, and 20 MB would wait for the garbage collector
     return buffer.getvalue()
 
 

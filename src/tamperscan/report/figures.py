@@ -36,20 +36,20 @@ def display_window(scan: Scan) -> tuple[float, float]:
     return low, max(high, low + 1e-6)
 
 
-def suspicion_range(screening: Screening, finding: Finding) -> tuple[float, float]:
+def suspicion_range(screening: Screening) -> tuple[float, float]:
     """Suspicion at which the colours begin (the scan's median) and end (its highest): one scale for a scan.
 
     Parameters
     ----------
     screening
         The screening, whose map and regions set the scale.
-    finding
-        Its score is kept inside the scale.
     """
     measured = screening.suspicion[screening.regions]
-    low = float(np.median(measured)) if measured.size else 0.0
-    high = float(measured.max()) if measured.size else finding.score
-    return low, max(high, finding.score, low + 1e-6)
+    if not measured.size:
+        return 0.0, 1e-6
+    high = float(measured.max())
+    low = float(np.median(measured, overwrite_input=True))  # millions of voxels, and the copy is our own
+    return low, max(high, low + 1e-6)
 
 
 def edge_labels(affine: NDArray[np.float64]) -> tuple[str, str, str, str]:
@@ -90,7 +90,7 @@ class _View:
     labels: tuple[str, str, str, str]
 
 
-def _view(screening: Screening, finding: Finding) -> _View:
+def _view(screening: Screening, finding: Finding, heat_range: tuple[float, float]) -> _View:
     scan = screening.scan
     slice_, row, column = finding.centre
     _, rows, columns = scan.shape
@@ -102,14 +102,14 @@ def _view(screening: Screening, finding: Finding) -> _View:
         looked=looked,
         extent=(0.0, columns * column_mm, rows * row_mm, 0.0),
         window=display_window(scan),
-        heat_range=suspicion_range(screening, finding),
+        heat_range=(heat_range[0], max(heat_range[1], finding.score)),
         centre=((column + 0.5) * column_mm, (row + 0.5) * row_mm),
         radius=max(SMALLEST_RING_MM, max(finding.size_mm[1:]) / 2),
         labels=edge_labels(scan.affine),
     )
 
 
-def finding_figure(screening: Screening, finding: Finding) -> bytes:
+def finding_figure(screening: Screening, finding: Finding, heat_range: tuple[float, float]) -> bytes:
     """Draw one finding: the slice with a ring, the suspicion in it, and the place enlarged.
 
     Parameters
@@ -118,6 +118,8 @@ def finding_figure(screening: Screening, finding: Finding) -> bytes:
         The screening that the finding is of.
     finding
         The finding to draw.
+    heat_range
+        Suspicion at which the colours begin and end, as from `suspicion_range`; the finding's score is kept inside.
 
     Returns
     -------
@@ -125,7 +127,7 @@ def finding_figure(screening: Screening, finding: Finding) -> bytes:
         A PNG of 1500 x 690 pixels.
     """
     figure = new_figure(12.5, 5.75, PAPER)
-    view = _view(screening, finding)
+    view = _view(screening, finding, heat_range)
     whole, heated, close, close_heated = _panels(figure)
     _draw_slice(whole, view, f"slice {finding.centre[0]}")
     _draw_sides(whole, view.labels)

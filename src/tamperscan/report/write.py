@@ -178,7 +178,7 @@ def draw_pictures(screening: Screening, document: ScreeningDocument) -> dict[str
     """
     # Drawing loads matplotlib, which a run without pictures has no use for.
     from tamperscan.report.charts import comparison_figure, slices_figure
-    from tamperscan.report.figures import finding_figure
+    from tamperscan.report.figures import finding_figure, suspicion_range
 
     drawn: dict[str, bytes] = {}
     if any(result.score is not None for result in document.slices):
@@ -186,8 +186,10 @@ def draw_pictures(screening: Screening, document: ScreeningDocument) -> dict[str
     comparison = comparison_figure(document)
     if comparison is not None:
         drawn[COMPARISON] = comparison
-    for number, finding in enumerate(screening.findings[:MOST_PICTURES], start=1):
-        drawn[f"finding_{number:02}.png"] = finding_figure(screening, finding)
+    findings = screening.findings[:MOST_PICTURES]
+    heat_range = suspicion_range(screening) if findings else (0.0, 0.0)
+    for number, finding in enumerate(findings, start=1):
+        drawn[f"finding_{number:02}.png"] = finding_figure(screening, finding, heat_range)
     return drawn
 
 
