@@ -28,8 +28,8 @@ def _speed(speed: tuple[WorkerSpeed, ...]) -> str:
     gains = ", ".join(number(first / second, 2) for first, second in zip(one.seconds, two.seconds, strict=True))
     words = paragraph(
         f"Slices a second over {one.series} real series of {one.slices} slices, from the moment that all workers had",
-        "their networks. One and two workers take turns. A worker is one process with one thread for the network;",
-        "reading and decoding is beside it on the same two cores.",
+        "their networks. A worker is one process with one thread for the network. One worker is kept to one core and",
+        "two to two cores, with all that reads and decodes for them and Ray's own processes; they take turns.",
         f"Two workers gain {gains} in these rounds,",
         f"{number(two.rate / one.rate, 2)} by the quickest; linear would be 2, and within 10 % of it 1.8 or more.",
     )

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -53,13 +54,15 @@ class ArchiveRun:
         What is screened, and the folder of results.
     workers
         How many processes screen.
+    cores
+        Cores that all of its processes are kept to; None for those of this one.
     """
 
-    def __init__(self, archive: Path, out: Path, workers: int) -> None:
+    def __init__(self, archive: Path, out: Path, workers: int, cores: set[int] | None = None) -> None:
         command = [sys.executable, "-m", "tamperscan", "archive", str(archive), "--out", str(out), "--json"]
         command += ["--workers", str(workers), "--memory-gib", str(MEMORY_GIB), "--device", "cpu"]
         self._log = out.with_name(out.name + ".log")
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as log, _kept_to(cores):
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, start_new_session=True, env=_environment()
             )
@@ -134,6 +137,20 @@ def table_of(out: Path) -> dict[str, str]:
             text = repr((path.parents[1].name, path.parent.name, sorted(row.items())))
             rows[row["key"]] = hashlib.sha256(text.encode()).hexdigest()
     return rows
+
+
+@contextmanager
+def _kept_to(cores: set[int] | None) -> Iterator[None]:
+    """Keep this thread to some cores for a while: what it starts meanwhile stays on them."""
+    if cores is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _environment() -> dict[str, str]:
