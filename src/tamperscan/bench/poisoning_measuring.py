@@ -86,18 +86,60 @@ def measure_slices(
         Forging methods; each makes one forgery of a slice, by turns a removal and an injection.
     """
     measurer = ScanMeasurer(without_head(weights), kept, threads=threads)
-    found: list[StudySlice] = []
+    return measure_by_each([measurer], data, split, methods, on_error=on_error, report=report)[0]
+
+
+def measure_by_each(
+    measurers: Sequence[ScanMeasurer],
+    data: Path,
+    split: Path,
+    methods: Sequence[Method],
+    *,
+    forge_learned: bool = True,
+    on_error: Callable[[ScanError], None] = lambda error: None,
+    report: Callable[[int], None] = lambda done: None,
+) -> list[list[StudySlice]]:
+    """Measure every slice by several networks; scans are read and forged once for all of them.
+
+    Parameters
+    ----------
+    measurers
+        One for each network.
+    data, split, methods, on_error, report
+        As for `measure_slices`.
+    forge_learned
+        Whether to forge slices of patients that are learned from too.
+
+    Returns
+    -------
+    list of list of StudySlice
+        For each measurer what `measure_slices` would give.
+    """
+    found: list[tuple[StudySlice, ...]] = []
     for group, held_out, scan in _patients(data, split, on_error):
-        for index in spread_slices(scan.shape[0], SLICES_A_SCAN, ends=0.2):
-            found += _with_forgeries(measurer, group, held_out, scan, index, methods)
+        forging = methods if held_out or forge_learned else ()
+        for name, index in study_slices(scan):
+            found += _with_forgeries(measurers, group, held_out, scan, index, name, forging)
             report(len(found))
         del scan
     for label in read_labels(data / CTGAN_FOLDER):
         scan = read_scan(data / CTGAN_FOLDER / label.file)
         action: Action = "remove" if label.kind == "FB" else "inject"
-        found += _measured(measurer, label.scan, True, CTGAN, action, scan.name, scan)
+        found += _measured(measurers, label.scan, True, CTGAN, action, scan.name, scan)
         report(len(found))
-    return found
+    return [[each[number] for each in found] for number in range(len(measurers))]
+
+
+def study_slices(scan: Scan) -> list[tuple[str, int]]:
+    """Name the slices of a scan that the study takes, and say where they are."""
+    return [(f"{scan.name}_{index:03}", index) for index in spread_slices(scan.shape[0], SLICES_A_SCAN, ends=0.2)]
+
+
+def how_to_forge(name: str, methods: Sequence[Method]) -> Iterator[tuple[Method, Action, int]]:
+    """Yield (method, action, seed) of a slice's forgeries: always the same, by turns removals and injections."""
+    for number, method in enumerate(methods):
+        seed = int(hash_of(name, method.name), 16) % 2**31
+        yield method, ACTIONS[(seed + number) % len(ACTIONS)], seed
 
 
 def _patients(data: Path, split: Path, on_error: Callable[[ScanError], None]) -> Iterator[tuple[str, bool, Scan]]:
@@ -107,32 +149,40 @@ def _patients(data: Path, split: Path, on_error: Callable[[ScanError], None]) ->
 
 
 def _with_forgeries(
-    measurer: ScanMeasurer, patient: str, held_out: bool, scan: Scan, index: int, methods: Sequence[Method]
-) -> Iterator[StudySlice]:
-    name = f"{scan.name}_{index:03}"
+    measurers: Sequence[ScanMeasurer],
+    patient: str,
+    held_out: bool,
+    scan: Scan,
+    index: int,
+    name: str,
+    methods: Sequence[Method],
+) -> Iterator[tuple[StudySlice, ...]]:
     one = cut_slices(scan, index, 1, name)
-    authentic = list(_measured(measurer, patient, held_out, AUTHENTIC, "", name, one))
+    authentic = list(_measured(measurers, patient, held_out, AUTHENTIC, "", name, one))
     yield from authentic
     if not authentic:
         return
-    for number, method in enumerate(methods):
-        seed = int(hash_of(name, method.name), 16) % 2**31
-        action: Action = ACTIONS[(seed + number) % len(ACTIONS)]
+    for method, action, seed in how_to_forge(name, methods):
         ordered = replace(one, name=f"{name}_{method.name}_{action}_{seed}")  # names what is not forged yet
-        kept = measurer.found(ordered)
-        if kept is None:
+        kept = [known for measurer in measurers if (known := measurer.found(ordered))]
+        if len(kept) < len(measurers):
             made = forged_slice(scan, index, method, action, seed)
             if made is None:
                 continue
-            kept = measurer.measure(made[1], measurer.place(ordered))
-        if not kept.reasons:
-            yield StudySlice(patient, held_out, method.name, action, name, kept)
+            kept = [measurer.measure(made[1], measurer.place(ordered)) for measurer in measurers]
+        yield from _usable(kept, patient, held_out, method.name, action, name)
 
 
 def _measured(
-    measurer: ScanMeasurer, patient: str, held_out: bool, source: str, action: str, of: str, scan: Scan
-) -> Iterator[StudySlice]:
-    place = measurer.place(scan)
-    kept = measurer.found(scan) or measurer.measure(scan, place)
-    if not kept.reasons:
-        yield StudySlice(patient, held_out, source, action, of, kept)
+    measurers: Sequence[ScanMeasurer], patient: str, held_out: bool, source: str, action: str, of: str, scan: Scan
+) -> Iterator[tuple[StudySlice, ...]]:
+    kept = [measurer.found(scan) or measurer.measure(scan, measurer.place(scan)) for measurer in measurers]
+    yield from _usable(kept, patient, held_out, source, action, of)
+
+
+def _usable(
+    kept: Sequence[StoredScan], patient: str, held_out: bool, source: str, action: str, of: str
+) -> Iterator[tuple[StudySlice, ...]]:
+    """Yield a slice as each measured it, if all could."""
+    if not any(each.reasons for each in kept):
+        yield tuple(StudySlice(patient, held_out, source, action, of, each) for each in kept)

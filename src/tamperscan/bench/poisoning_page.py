@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tamperscan.bench.document import Provenance, title
 from tamperscan.bench.metrics import Estimate
-from tamperscan.bench.poisoning import FALSE_ALARMS, PoisoningResult, PoisonRow
+from tamperscan.bench.poisoning import PoisoningResult
+from tamperscan.bench.poisoning_learning import FALSE_ALARMS, PoisonRow
 from tamperscan.bench.tables import estimate, number, paragraph, per_cent, table
 
 
@@ -22,7 +23,7 @@ def poisoning_page(result: PoisoningResult, origin: Provenance) -> str:
             _what_was_done(result),
             table(heads, [[*_first(row), *(estimate(row.auc[name]) for name in names)] for row in result.rows]),
             "The change of the AUC against the same detector without forged slices:",
-            table(heads, [[*_first(row), *(_change(row.change[name]) for name in names)] for row in result.rows[2:]]),
+            table(heads, [[*_first(row), *(change_of(row.change[name]) for name in names)] for row in result.rows[2:]]),
             f"At the threshold that {per_cent(FALSE_ALARMS)} of the calibration's own slices lie above:",
             table(found, [_found(row, names) for row in result.rows]),
             _limits(result),
@@ -34,7 +35,8 @@ def _first(row: PoisonRow) -> list[str]:
     return [f"{per_cent(row.share)} ({row.forged} slices)", "yes" if row.vetted else "no"]
 
 
-def _change(change: Estimate) -> str:
+def change_of(change: Estimate) -> str:
+    """Tell a change with its interval."""
     return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
 
 
@@ -64,5 +66,6 @@ def _limits(result: PoisoningResult) -> str:
         "than one, so that the share is one of slices and not of scans. The intervals are over the patients that are",
         "looked at; those of the change are narrow, as the same slices are scored by both detectors, and say nothing",
         "of other patients to learn from. An attacker who chooses what to hide by the detector's own scores, or forges",
-        "all slices of a patient, was not tried; nor were networks trained on forgeries.",
+        "all slices of a patient, was not tried. Networks trained on forgeries are looked at by themselves, with",
+        "`--networks`.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -111,9 +111,32 @@ def build_cache(
             progress(entry.name)
     if not cached:
         raise TrainingError(f"{folder}: no scan to train on. Give a folder of authentic scans.")
+    write_index(folder, cached, of=of)
+    return cached
+
+
+def write_index(folder: Path, cached: Sequence[CachedScan], *, of: str = "") -> None:
+    """Say what a complete cache holds; `read_cache` reads it."""
     index = {"of": of, "scans": [vars(entry) for entry in cached]}
     write_file(folder / _INDEX, json.dumps(index, indent=1).encode())
-    return cached
+
+
+def cache_around(scan: Scan, places: NDArray[np.bool_], folder: Path) -> CachedScan:
+    """Write a CT whose crops are all to be centred in given places.
+
+    Parameters
+    ----------
+    scan
+        CT.
+    places
+        bool ``[slice, row, column]``, some of them in each slice.
+    folder
+        A crop cache, which has no index yet.
+    """
+    make_folder(folder)
+    rng = np.random.default_rng(0)
+    centres = np.stack([_some_pixels(each, rng) for each in places])
+    return _write_scan(scan, folder, _stem(scan), scan.voxels, signal_window(scan.voxels), (centres, centres))
 
 
 def read_cache(folder: Path, *, of: str = "") -> list[CachedScan] | None:
@@ -158,14 +181,27 @@ def _cache_scan(planned: Scan | PlannedScan, folder: Path, stem: str) -> CachedS
     own = signal_window(scan.voxels)
     scale = 1.0 if scan.modality == "CT" or _whole_numbers(scan.voxels) else _RESCALED_TOP / own.high
     stored = scan.voxels if scale == 1.0 else scan.voxels * np.float32(scale)
-    with new_file(folder / f"{stem}.npy") as volume:
-        np.save(volume, np.clip(np.rint(stored), -32768, 32767).astype(np.int16))
     air = None if scan.modality == "CT" else find_air(scan.voxels, own)
     lungs, bodies = zip(*(_centres(image, scan, air) for image in scan.voxels), strict=True)
-    with new_file(folder / f"{stem}{_CENTRES}") as centres:
-        np.savez(centres, lung=np.stack(lungs), body=np.stack(bodies))
+    range_of_stored = IntensityWindow(own.low, own.high * scale)
+    return _write_scan(scan, folder, stem, stored, range_of_stored, (np.stack(lungs), np.stack(bodies)))
+
+
+def _write_scan(
+    scan: Scan,
+    folder: Path,
+    stem: str,
+    stored: NDArray[np.float32],
+    own: IntensityWindow,
+    centres: tuple[NDArray[np.int16], NDArray[np.int16]],
+) -> CachedScan:
+    """Write values, centres of crops in lung and body ``[slice, 256, 2]``, and at last the facts."""
+    with new_file(folder / f"{stem}.npy") as volume:
+        np.save(volume, np.clip(np.rint(stored), -32768, 32767).astype(np.int16))
+    with new_file(folder / f"{stem}{_CENTRES}") as beside:
+        np.savez(beside, lung=centres[0], body=centres[1])
     scanner = scanner_of(scan.metadata)
-    entry = CachedScan(scan.name, scan.sha256, f"{stem}.npy", scan.shape[0], own.low, own.high * scale, scanner)
+    entry = CachedScan(scan.name, scan.sha256, f"{stem}.npy", scan.shape[0], own.low, own.high, scanner)
     write_file(folder / f"{stem}.json", json.dumps(vars(entry)).encode())
     return entry
 
