@@ -45,7 +45,8 @@ class ArchiveProgress(TransientProgress):
         """Tell progress in one line: what is done, how fast, and how long it takes yet."""
         elapsed = max(time.monotonic() - self._began, 1e-3)
         verdicts = event["verdicts"]
-        told = f"{event['series']:,} series ({60 * event['series'] / elapsed:.1f} a minute"
+        files = f"{event['files_done']:,} of {event['files']:,}" if event["counted"] else f"{event['files_done']:,}"
+        told = f"{files} files, {event['series']:,} series ({60 * event['series'] / elapsed:.1f} a minute"
         told += f", {event['slices'] / elapsed:.1f} slices a second)"
         told += f", {verdicts.get('suspicious', 0):,} suspicious, {verdicts.get('failed', 0):,} failed"
         left = self.seconds_left(event, elapsed)
