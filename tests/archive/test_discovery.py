@@ -63,6 +63,23 @@ def test_a_series_of_several_folders_is_one(index, tmp_path):
     assert find(index, tmp_path / "in") == []
 
 
+@pytest.mark.parametrize("whole_first", [True, False])
+def test_what_came_of_one_folder_does_not_stand_for_all(index, tmp_path, whole_first):
+    for name in ("a", "b"):
+        make_series(tmp_path / "in" / name, "1.1", 2)
+    discovery = Discovery(index, Read, lambda _: None)
+    (part,) = discovery.under(Place("folder", str(tmp_path / "in")))  # on its way while the other folder is found
+    if not whole_first:
+        screen(index, part)
+    (whole,) = discovery.scattered()
+    screen(index, whole)
+    if whole_first:
+        screen(index, part, "suspicious")
+    assert index.is_done(whole.key, whole.listing)
+    assert index.verdicts() == {"clear": 1}
+    assert find(index, tmp_path / "in") == []
+
+
 def test_what_became_of_scattered_files_is_looked_at_anew(index, tmp_path):
     for name in ("a", "b"):
         make_series(tmp_path / "in" / name, "1.1", 2)

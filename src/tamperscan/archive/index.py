@@ -152,15 +152,23 @@ class Index:
             connection.execute("DELETE FROM deferred WHERE key = ?", (key,))
 
     def put(self, key: str, listing: str, result: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-        """Give a series its row, in the place of the one that it had."""
+        """Give a series its row, in the place of the one that it had.
+
+        More of its files may be found while those of one folder are screened. What came of too few of them takes the
+        place of no row that came of all, and leaves the series among those that wait for all of their files.
+        """
         with self._transaction() as connection:
+            known = self.listing_of(key)
+            if listing != known and self.is_done(key, known):
+                return
             connection.execute(
                 "INSERT INTO rows VALUES (?, ?, ?, ?, ?, NULL, NULL) ON CONFLICT (key) DO UPDATE SET "
                 "listing = excluded.listing, verdict = excluded.verdict, result = excluded.result, run = excluded.run, "
                 "was_in = COALESCE(part, was_in), part = NULL",
                 (key, listing, result["verdict"], json.dumps(result), json.dumps(run)),
             )
-            connection.execute("DELETE FROM deferred WHERE key = ?", (key,))
+            if listing == known:
+                connection.execute("DELETE FROM deferred WHERE key = ?", (key,))
 
     def unwritten(self) -> list[sqlite3.Row]:
         """Rows that are not in Parquet yet, with the part that an earlier row of the series is in, if any."""
