@@ -36,12 +36,12 @@ def faults_page(result: FaultsResult, origin: Provenance) -> str:
 
 
 def _commits(result: FaultsResult) -> str:
-    """Say at which state of the source each command was tried: they may be tried one by one."""
+    """Say at which state of the source each command was tried: rows of earlier runs in the same folder stay."""
     by_commit: dict[str, list[str]] = {}
     for command, commit in result.commits.items():
         by_commit.setdefault(commit, []).append(f"`{command}`")
     told = "; ".join(f"at `{commit}`: {', '.join(commands)}" for commit, commands in by_commit.items())
-    return paragraph(f"Commands can be tried one by one, and these rows were: {told}.") if len(by_commit) > 1 else ""
+    return paragraph(f"Commands can be tried one by one (`--only`); these rows were: {told}.")
 
 
 def _what_was_done() -> str:
