@@ -63,6 +63,17 @@ def test_a_busy_machine_gets_several_attempts(run_with):
     assert run_with(UNSTARTED, UNSTARTED, STARTED + END)[1] == ["started"]
 
 
+def test_ray_that_never_starts_is_not_waited_for_for_ever(run_with, monkeypatch):
+    monkeypatch.setattr(supervisor, "START_SECONDS", 0.5)
+    with pytest.raises(ArchiveError, match="not started within"):
+        run_with("time.sleep(60)")
+
+
+def test_a_run_that_has_started_takes_its_time(run_with, monkeypatch):
+    monkeypatch.setattr(supervisor, "START_SECONDS", 1.0)
+    assert run_with(STARTED + "time.sleep(1.5)\n" + END)[1] == ["started"]
+
+
 def test_and_no_end_of_them(run_with):
     with pytest.raises(ArchiveError, match="as told"):
         run_with(*[UNSTARTED] * supervisor.STARTS)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -28,11 +29,19 @@ LOG: Final = "driver.log"
 STARTS: Final = 3
 """Attempts to start Ray on this machine, which fails where it is busy with other things."""
 
+START_SECONDS: Final = 300.0
+"""Time for Ray to start, or a cluster to answer. Where Ray gets no memory for its parts it waits for them for ever."""
+
 PAUSE_SECONDS: Final = 5.0
 """Between two attempts to find a cluster that is gone."""
 
 GRACE_SECONDS: Final = 60.0
 """Time that a run that is to end has for writing what it knows."""
+
+_NOT_STARTED: Final = (
+    "Ray has not started within {:g} seconds. Look whether this machine is short of memory or very busy, or whether the"
+    " cluster is well."
+)
 
 Listener = Callable[[Mapping[str, Any]], None]
 
@@ -161,8 +170,17 @@ def _plan(run: Run, events: int) -> dict[str, Any]:
 
 def _listen(driver: subprocess.Popen[bytes], lines: TextIO, listen: Listener) -> tuple[bool, dict[str, Any]]:
     started, last = False, {"event": "died", "message": ""}
+    too_long = threading.Event()
+
+    def give_up() -> None:
+        too_long.set()
+        driver.kill()  # it waits within Ray, and hears no softer word
+
+    watch = threading.Timer(START_SECONDS, give_up)
+    watch.start()
     try:
         for line in lines:
+            watch.cancel()
             event = json.loads(line)
             started = started or event["event"] == "started"
             if event["event"] in ("end", "error", "unstarted", "unreachable", "lost"):
@@ -173,6 +191,10 @@ def _listen(driver: subprocess.Popen[bytes], lines: TextIO, listen: Listener) ->
     except BaseException:
         _end(driver)
         raise
+    finally:
+        watch.cancel()
+    if too_long.is_set():
+        last = {"event": "error", "message": _NOT_STARTED.format(START_SECONDS)}
     return started, last if last["event"] != "died" else {**last, "message": _how_it_ended(code)}
 
 
