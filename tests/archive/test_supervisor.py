@@ -1,3 +1,5 @@
+import io
+import json
 import os
 import sys
 import time
@@ -109,3 +111,19 @@ def test_credentials_are_handed_over_and_not_written(tmp_path):
     assert driver._access(plan["access"]) == run.access
     assert plan["parent"] == os.getpid()
     assert "secret" not in repr(run)
+
+
+def test_memory_that_runs_out_is_told_in_plain_words(tmp_path, monkeypatch):
+    def drive(plan, tally):
+        raise MemoryError
+
+    reading, writing = os.pipe()
+    monkeypatch.setattr(driver, "drive", drive)
+    monkeypatch.setattr(driver, "end_with", lambda parent: None)
+    monkeypatch.setattr(driver.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"parent": 1, "events": writing})))
+    assert driver.main() == 1
+    with os.fdopen(reading) as events:
+        told = json.loads(events.readline())
+    assert told["event"] == "error"
+    assert told["message"].startswith("Memory ran out. What is done stays done")

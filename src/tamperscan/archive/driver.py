@@ -31,6 +31,7 @@ from tamperscan.archive.screening import Outcome
 from tamperscan.archive.shards import write_unreadable
 from tamperscan.archive.sources import ArchiveSources, count_all, find_all
 from tamperscan.errors import TamperscanError
+from tamperscan.scan.limits import is_shortage
 from tamperscan.serve.parent import end_with
 
 TOLD_EVERY: Final = 0.5
@@ -218,6 +219,9 @@ def main() -> int:
         return 130
     except Exception as error:
         traceback.print_exc()
+        if is_shortage(error):
+            tally.send("error", message="Memory ran out. What is done stays done: run this again where there is more.")
+            return 1
         words = " ".join(str(error).split())[:300]
         tally.send("error", message=f"{type(error).__name__}: {words}. The folder of results has more in driver.log.")
         return 1
