@@ -3,6 +3,7 @@ import os
 import random
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -188,7 +189,8 @@ class Sessions(Careless):
             "import subprocess, sys\n"
             "sleep = [sys.executable, '-S', '-c', 'import time; time.sleep(60)']\n"
             "child = subprocess.Popen(sleep, start_new_session=True)\n"
-            f"open({str(out / 'pid')!r}, 'w').write(str(child.pid))\n"
+            f"open({str(out.parent / 'pid')!r}, 'w').write(str(child.pid))\n"
+            f"open({str(out / 'told')!r}, 'w').close()\n"
             "child.wait()\n"
         )
         return ["-c", code]
@@ -202,11 +204,23 @@ def test_what_runs_in_another_session_is_killed_too(tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr(faults_process, "_start", start)
-    words = Sessions("sessions", tmp_path, random.Random(1)).words(tmp_path)
-    assert run_command(words, tmp_path, kill=Moment(2.0)).killed
+    watched = tmp_path / "watched"
+    watched.mkdir()
+    words = Sessions("sessions", tmp_path, random.Random(1)).words(watched)
+    assert run_command(words, watched, kill=Moment(50.0, changes=1)).killed
     child = int((tmp_path / "pid").read_text())
-    stat = Path(f"/proc/{child}/stat")  # a child that nobody has waited for is there still
-    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    deadline = time.monotonic() + 10  # nobody waits for it, so that the kernel ends it when it gets to it
+    while (alive := is_alive(child)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not alive
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"  # one that nobody has waited for is there still
 
 
 def test_page():

@@ -106,6 +106,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen()  # whoever is told the address at once waits, and is not turned away
     except (OSError, OverflowError) as error:
         raise ServeError(_why_not(host, port, error)) from error
     return listening
