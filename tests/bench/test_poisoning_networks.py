@@ -8,11 +8,12 @@ pytest.importorskip("torch")
 
 from tamperscan.bench.document import Provenance
 from tamperscan.bench.metrics import Estimate
-from tamperscan.bench.poisoning_crops import PoisonedCrops, authentic_cache, forged_cache
+from tamperscan.bench.poisoning_crops import PoisonedCrops, forged_cache
 from tamperscan.bench.poisoning_learning import PoisonRow
 from tamperscan.bench.poisoning_networks import TRAININGS, NetworkRow, NetworksResult, Training, _train
 from tamperscan.bench.poisoning_networks_page import networks_page
 from tamperscan.bench.predictor_study import STUDY
+from tamperscan.bench.training_crops import training_cache
 from tamperscan.detect.crops import CropSource
 from tamperscan.errors import BenchError
 from tamperscan.forge.method import load_method
@@ -79,7 +80,7 @@ def test_forged_crops_are_centred_in_what_was_altered(folder, tmp_path):
     assert told == list(range(1, len(cached) + 1))
     assert all(each.name.startswith("forged_copymove") for each in cached)
     assert forged_cache(folder, split, tmp_path, []) == cached  # not forged again
-    authentic = {each.name: each for each in authentic_cache(folder, split, tmp_path / "authentic")}
+    authentic = {each.name: each for each in training_cache(folder, split, tmp_path / "authentic")}
     for each in cached:
         of = authentic[each.name.removeprefix("forged_copymove_remove_").removeprefix("forged_copymove_inject_")[:-4]]
         altered = np.load(tmp_path / each.file) != np.load(tmp_path / "authentic" / of.file)
@@ -94,7 +95,7 @@ def test_no_place_for_a_forgery(folder, tmp_path):
 
 
 def test_training_is_made_once_and_says_what_it_is(folder, tmp_path):
-    cached = authentic_cache(folder, folder / "split.json", tmp_path / "cache")
+    cached = training_cache(folder, folder / "split.json", tmp_path / "cache")
     authentic = CropSource(tmp_path / "cache", cached, crop_px=32, window=IntensityWindow(*TINY.window))
     crops = PoisonedCrops(authentic, Forged(), 0.5)
     told = []

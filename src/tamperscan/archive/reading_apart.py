@@ -5,7 +5,6 @@ The facts come back as JSON, the voxels as memory that both processes see: nothi
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import signal
@@ -24,9 +23,8 @@ from tamperscan.archive.places import Place
 from tamperscan.archive.reading import PackedScan, ReadSeries, fetch, read_series
 from tamperscan.errors import ScanError, TamperscanError
 from tamperscan.scan import isolated
-from tamperscan.scan.handover import facts_of
+from tamperscan.scan.handover import facts_of, rebuild, seal
 from tamperscan.scan.limits import DEFAULT, Limits
-from tamperscan.scan.volume import Scan
 
 POSSIBLE: Final = hasattr(os, "memfd_create")
 """Elsewhere than on Linux only the limits on sizes hold."""
@@ -146,8 +144,7 @@ def _put(packed: PackedScan, file: BinaryIO) -> dict[str, Any]:
 def _scans(told: list[dict[str, Any]], voxels: BinaryIO) -> tuple[PackedScan, ...]:
     if not told:
         return ()
-    # From here on the other process can neither change them nor take them away.
-    fcntl.fcntl(voxels, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+    seal(voxels.fileno())
     memory = mmap.mmap(voxels.fileno(), 0, prot=mmap.PROT_READ, flags=mmap.MAP_PRIVATE)
     return tuple(_taken(facts, memory) for facts in told)
 
@@ -156,16 +153,4 @@ def _taken(facts: Mapping[str, Any], memory: mmap.mmap) -> PackedScan:
     shape = tuple(int(side) for side in facts["shape"])
     kind = np.dtype(_KINDS[_KINDS.index(facts["kind"])])
     voxels = np.frombuffer(memory, kind, int(np.prod(shape)), int(facts["offset"])).reshape(shape)
-    first, second, third = (float(step) for step in facts["spacing_mm"])
-    scan = Scan(
-        np.empty((0, 0, 0), np.float32),
-        (first, second, third),
-        facts["modality"],
-        str(facts["name"]),
-        warnings=tuple(str(one) for one in facts["warnings"]),
-        affine=np.array(facts["affine"], np.float64).reshape(4, 4),
-        sha256=str(facts["sha256"]),
-        sources=tuple(str(one) for one in facts["sources"]),
-        metadata={str(keyword): str(value) for keyword, value in facts["metadata"].items()},
-    )
-    return PackedScan(scan, voxels)
+    return PackedScan(rebuild(facts, np.empty((0, 0, 0), np.float32)), voxels)

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.bench.fingerprints import fingerprint, hash_of
+from tamperscan.bench.subjects import TRAIN_PART
 from tamperscan.bench.units import MR_TOP
 from tamperscan.detect.crops import CachedScan, CropSource, build_cache, read_cache
 from tamperscan.detect.training import find_patients, read_split
 from tamperscan.errors import ScanError, TrainingError
 from tamperscan.scan.windows import IntensityWindow
-
-TRAIN_PART = "train"
 
 
 class AuthenticCrops:

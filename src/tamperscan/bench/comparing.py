@@ -17,7 +17,6 @@ from tamperscan.bench.cuts import Cuts, cut_cases, slices_through
 from tamperscan.bench.document import Provenance
 from tamperscan.bench.estimate import Estimate, Progress, duration, estimate, seconds_in_all
 from tamperscan.bench.gather import (
-    TRAIN_PART,
     Authentic,
     Gathered,
     count_scans,
@@ -31,6 +30,7 @@ from tamperscan.bench.plan import OURS, Plan, Step
 from tamperscan.bench.prepare import ForgedSet
 from tamperscan.bench.processes import run_jobs
 from tamperscan.bench.records import compare_evidence
+from tamperscan.bench.subjects import TRAIN_PART
 from tamperscan.errors import BenchError
 
 CROPS_FOLDER = "crops"

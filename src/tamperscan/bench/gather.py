@@ -17,11 +17,10 @@ from tamperscan.bench.datasets.m3dsynth import read_m3dsynth
 from tamperscan.bench.datasets.rows import DataSet, Skipped
 from tamperscan.bench.plan import Plan
 from tamperscan.bench.prepare import Prepared
-from tamperscan.bench.subjects import CTGAN_FOLDER, TEST_PART
+from tamperscan.bench.subjects import CTGAN_FOLDER, TEST_PART, TRAIN_PART
 from tamperscan.detect.training import find_patients, read_split
 from tamperscan.errors import BenchError
 
-TRAIN_PART = "train"
 CALIBRATION_PART = "calibrate"
 PARTS = (TRAIN_PART, CALIBRATION_PART, TEST_PART)
 AUTHENTIC_NAME = "authentic scans"

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamperscan.bench.poisoning_measuring import how_to_forge, study_slices
-from tamperscan.bench.subjects import CT_FOLDER
-from tamperscan.detect.crops import CachedScan, build_cache, cache_around, read_cache, write_index
-from tamperscan.detect.training import find_scans, name_data, plan_training, read_split
+from tamperscan.bench.subjects import CT_FOLDER, TRAIN_PART
+from tamperscan.detect.crops import CachedScan, cache_around, read_cache, write_index
+from tamperscan.detect.training import find_scans, name_data, read_split
 from tamperscan.diffusion.train import Crops
 from tamperscan.errors import BenchError, ScanError
 from tamperscan.forge.canaries import forged_slice
 from tamperscan.forge.method import Method
 from tamperscan.scan import Scan
-
-TRAIN_PART: Final = "train"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,28 +48,6 @@ class PoisonedCrops:
         return crops
 
 
-def authentic_cache(
-    data: Path, split: Path, folder: Path, on_error: Callable[[ScanError], None] = lambda error: None
-) -> list[CachedScan]:
-    """Cache the scans of the split's training part, or find them where that was done before.
-
-    Parameters
-    ----------
-    data
-        Folder with ``ct/`` in it.
-    split
-        JSON file of part to globs below ``ct/``; a glob is a patient.
-    folder
-        Of the cache.
-    on_error
-        Called with what can't be read.
-    """
-    patterns = read_split(split, TRAIN_PART)
-    of = name_data(data / CT_FOLDER, patterns)
-    scans = plan_training(data / CT_FOLDER, "CT", patterns=patterns, on_error=on_error)
-    return read_cache(folder, of=of) or build_cache(scans, folder, of=of)
-
-
 def forged_cache(
     data: Path,
     split: Path,
@@ -87,7 +62,7 @@ def forged_cache(
     Parameters
     ----------
     data, split, folder, on_error
-        As for `authentic_cache`.
+        As for `tamperscan.bench.training_crops.training_cache`.
     methods
         Forging methods; each makes one forgery of a slice, by turns a removal and an injection.
     report

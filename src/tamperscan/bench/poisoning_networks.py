@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from tamperscan.bench.poisoning import SHARES
-from tamperscan.bench.poisoning_crops import PoisonedCrops, authentic_cache, forged_cache
+from tamperscan.bench.poisoning_crops import PoisonedCrops, forged_cache
 from tamperscan.bench.poisoning_learning import Learned, LearningStudy, PoisonRow
 from tamperscan.bench.poisoning_measuring import StudySlice, measure_by_each
 from tamperscan.bench.predictor_study import STUDY
-from tamperscan.detect.crops import CachedScan, CropSource
+from tamperscan.bench.training_crops import crops_for, training_cache
+from tamperscan.detect.crops import CachedScan
 from tamperscan.detect.measuring import ScanMeasurer
 from tamperscan.detect.training import SCREENING_LEVELS_HU, WEIGHTS_FOLDER
 from tamperscan.diffusion.export import export_weights
@@ -21,7 +22,6 @@ from tamperscan.diffusion.train import Progress, train
 from tamperscan.diffusion.weights import CARD_FILE, Card, Weights, open_weights
 from tamperscan.errors import ScanError
 from tamperscan.forge.method import Method
-from tamperscan.scan.windows import IntensityWindow
 
 STEPS: Final = 600
 SEED: Final = 0
@@ -149,7 +149,7 @@ def run_networks(
         If there are too few slices.
     """
     folder = out / NETWORKS_FOLDER
-    authentic = authentic_cache(data, split, folder / CACHE_FOLDER, on_error)
+    authentic = training_cache(data, split, folder / CACHE_FOLDER, on_error)
     forged = forged_cache(
         data,
         split,
@@ -193,16 +193,11 @@ def _train_all(
     preset: TrainingPreset,
     report: Callable[[str, int, int], None],
 ) -> list[Weights]:
-    sources = _source(folder / CACHE_FOLDER, authentic, preset), _source(folder / FORGED_FOLDER, forged, preset)
+    sources = crops_for(preset, folder / CACHE_FOLDER, authentic), crops_for(preset, folder / FORGED_FOLDER, forged)
     return [
         _train(training, PoisonedCrops(*sources, training.share), folder, steps, preset, report)
         for training in TRAININGS
     ]
-
-
-def _source(folder: Path, cached: list[CachedScan], preset: TrainingPreset) -> CropSource:
-    assert preset.window is not None  # the study is one of CT
-    return CropSource(folder, cached, crop_px=preset.crop_px, window=IntensityWindow(*preset.window))
 
 
 def _train(

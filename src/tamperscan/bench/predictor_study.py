@@ -7,16 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from tamperscan.bench.subjects import CT_FOLDER
-from tamperscan.detect.crops import CachedScan, CropSource, build_cache, read_cache
-from tamperscan.detect.training import find_scans, name_data, read_split
+from tamperscan.bench.training_crops import crops_for, training_cache
+from tamperscan.detect.crops import CachedScan
 from tamperscan.diffusion.presets import LOW_NOISE_CT, TrainingPreset
 from tamperscan.diffusion.train import Progress, train
 from tamperscan.diffusion.unet import LocalUNet
 from tamperscan.errors import BenchError, ScanError
-from tamperscan.scan.windows import IntensityWindow
 
-TRAIN_PART = "train"
 STEPS = 600
 # Every variant learns from series, so that neighbours are all that tells that variant from the others.
 LEAST_SLICES = 3
@@ -92,11 +89,8 @@ def study_cache(
     data: Path, split: Path, runs: Path, on_error: Callable[[ScanError], None] = lambda error: None
 ) -> list[CachedScan]:
     """Return the series to learn from; the scans of the training part are read once."""
-    patterns = read_split(split, TRAIN_PART)
-    folder, of = runs / CACHE_FOLDER, name_data(data / CT_FOLDER, patterns)
-    cached = read_cache(folder, of=of)
-    scans = find_scans(data / CT_FOLDER, "CT", patterns=patterns, on_error=on_error)
-    return [scan for scan in cached or build_cache(scans, folder, of=of) if scan.slices >= LEAST_SLICES]
+    cached = training_cache(data, split, runs / CACHE_FOLDER, on_error)
+    return [scan for scan in cached if scan.slices >= LEAST_SLICES]
 
 
 def train_variant(
@@ -128,14 +122,7 @@ def train_variant(
     variant = variants[name]
     own_steps = max(1, round(variant.share * steps))
     preset = variant.preset
-    assert preset.window is not None  # the study is one of CT
-    crops = CropSource(
-        runs / CACHE_FOLDER,
-        list(cached),
-        crop_px=preset.crop_px,
-        window=IntensityWindow(*preset.window),
-        neighbours=preset.neighbours,
-    )
+    crops = crops_for(preset, runs / CACHE_FOLDER, cached)
     folder = runs / f"{name}-{own_steps}"
     run = train(preset, crops, folder, seed=_SEED, steps=own_steps, report=report)
     assert isinstance(run.network, LocalUNet)  # all variants are

@@ -17,6 +17,7 @@ from tamperscan.scan import Scan
 
 CT_FOLDER = "ct"
 CTGAN_FOLDER = "ctgan"
+TRAIN_PART = "train"
 TEST_PART = "test"
 
 

@@ -7,6 +7,7 @@ import math
 import mmap
 import os
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -65,34 +66,46 @@ def scan_from(facts: dict[str, Any], file: int) -> Scan:
     """
     try:
         shape = tuple(int(side) for side in facts["shape"])
-        return Scan(
-            voxels=_mapped(file, shape),
-            spacing_mm=_three(facts["spacing_mm"]),
-            modality=str(facts["modality"]),
-            name=str(facts["name"]),
-            warnings=tuple(str(one) for one in facts["warnings"]),
-            affine=np.array(facts["affine"], np.float64).reshape(4, 4),
-            sha256=str(facts["sha256"]),
-            sources=tuple(str(one) for one in facts["sources"]),
-            metadata={str(keyword): str(value) for keyword, value in facts["metadata"].items()},
-        )
+        return rebuild(facts, _mapped(file, shape))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ChannelError("a scan that is none") from error
     finally:
         os.close(file)
 
 
-def _mapped(file: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Voxels that may be written to; nobody else sees that, nor can change them or take them away."""
+def rebuild(facts: Mapping[str, Any], voxels: NDArray[np.float32]) -> Scan:
+    """Put a scan together from facts, as `facts_of` gives them, and voxels, [slice, row, column].
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, AttributeError
+        If these are no facts of a scan.
+    """
+    first, second, third = (float(step) for step in facts["spacing_mm"])
+    return Scan(
+        voxels=voxels,
+        spacing_mm=(first, second, third),
+        modality=str(facts["modality"]),
+        name=str(facts["name"]),
+        warnings=tuple(str(one) for one in facts["warnings"]),
+        affine=np.array(facts["affine"], np.float64).reshape(4, 4),
+        sha256=str(facts["sha256"]),
+        sources=tuple(str(one) for one in facts["sources"]),
+        metadata={str(keyword): str(value) for keyword, value in facts["metadata"].items()},
+    )
+
+
+def seal(file: int) -> None:
+    """See to it that the other process can no longer change shared memory or take it away; nothing on macOS."""
     if hasattr(fcntl, "F_ADD_SEALS"):
         fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+
+
+def _mapped(file: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Voxels that may be written to; nobody else sees that, nor can change them or take them away."""
+    seal(file)
     size = math.prod(shape) * 4
     if len(shape) != 3 or min(shape) < 1 or os.fstat(file).st_size != size:
         raise ValueError("voxels of another shape")
     memory = mmap.mmap(file, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     return np.frombuffer(memory, "<f4").astype(np.float32, copy=False).reshape(shape)
-
-
-def _three(values: Any) -> tuple[float, float, float]:
-    first, second, third = (float(value) for value in values)
-    return first, second, third
