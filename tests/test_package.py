@@ -17,7 +17,8 @@ from tamperscan.errors import WeightsError
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "tamperscan"
 NETWORKS = ("unet", "published", "ema", "train", "student", "head", "head_training", "head_export", "loading")
-TORCH_ONLY = {f"diffusion/{name}.py" for name in (*NETWORKS, "state", "hardware", "checkpoint", "export")}
+ON_GPU = ("torch_graph", "torch_operators", "torch_runtime")
+TORCH_ONLY = {f"diffusion/{name}.py" for name in (*NETWORKS, *ON_GPU, "state", "hardware", "checkpoint", "export")}
 TRAINING = ("torch", "accelerate", "safetensors", "onnx", "onnxscript")
 HEAVY = ("numpy", "scipy", "matplotlib", "onnxruntime", "pydicom", "nibabel", "pydantic", "rich", *TRAINING)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -11,9 +11,9 @@ import pytest
 
 import tamperscan
 from tamperscan.data import packaged_weights, weights_path
+from tamperscan.diffusion.gpu import gpu_is_there
 from tamperscan.diffusion.networks import open_network
 from tamperscan.diffusion.openvino_runtime import openvino_is_fast
-from tamperscan.diffusion.runtime import cuda_is_there
 from tamperscan.errors import WeightsError
 
 pytestmark = pytest.mark.skipif("ct" not in packaged_weights(), reason="no packaged weights")
@@ -47,10 +47,11 @@ def test_unknown_device():
         network(device="tpu")
 
 
-@pytest.mark.skipif(cuda_is_there(), reason="there is a CUDA device")
-def test_a_device_that_is_not_there_is_told():
-    with pytest.raises(WeightsError, match="onnxruntime-gpu"):
+@pytest.mark.skipif(gpu_is_there(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_told_in_one_line_with_both_ways_to_get_one():
+    with pytest.raises(WeightsError, match=r"tamperscan\[gpu\].*onnxruntime-gpu.*device cpu") as told:
         network(device="cuda")
+    assert "\n" not in str(told.value)
 
 
 @needs_openvino

@@ -100,5 +100,5 @@ def test_packaged_network_is_strictly_local(corner):
 def test_a_batch_of_levels_gives_what_one_after_the_other_gives(predictor):
     image, levels = image_of(16, 24), np.array([0.5, 2.0], dtype=np.float32)
     alone = predictor.predict(image, levels)
-    predictor._network.wants_batches = True
+    predictor.network.wants_batches = True
     np.testing.assert_array_equal(predictor.predict(image, levels), alone)

@@ -272,7 +272,7 @@ def _agree_on_token(address: str) -> None:
 
 
 def _cuda_is_usable(engine: Engine) -> bool:
-    """Whether the networks' runtime has CUDA; on a cluster the nodes must have the packages of this machine."""
-    from tamperscan.diffusion.runtime import cuda_is_there
+    """Whether a runtime has CUDA for the networks; on a cluster the nodes must have the packages of this machine."""
+    from tamperscan.diffusion.gpu import gpu_is_there
 
-    return bool(engine.address) or cuda_is_there()
+    return bool(engine.address) or gpu_is_there()

@@ -51,9 +51,9 @@ def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], workers: in
                 future.cancel()
 
 
-def slices_at_a_time(threads: int) -> int:
-    """Say how many slices to work on with so many threads: one more, for where one waits for Python's lock."""
-    return threads + 1 if threads > 1 else 1
+def slices_at_a_time(threads: int, *, beside_gpu: bool = False) -> int:
+    """Say how many slices to work on with so many threads: one more, for where one waits for Python's lock or a GPU."""
+    return threads + 1 if threads > 1 or beside_gpu else 1
 
 
 @cache

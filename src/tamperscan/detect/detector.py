@@ -59,8 +59,8 @@ class Detector:
 
     Attributes
     ----------
-    runtime
-        What runs its networks, for people.
+    networks
+        The noise predictor, and the self-forged head's network where the head needs it.
 
     Raises
     ------
@@ -87,7 +87,6 @@ class Detector:
     ) -> None:
         self.weights = weights
         threads = threads or usable_cores()
-        self._workers = slices_at_a_time(threads)
         self._head = _read_head(weights, choose_head(weights, head))
         self._calibration = read_calibration(weights, self._head.name)
         # Slices are worked on side by side, each by one thread.
@@ -99,9 +98,16 @@ class Detector:
         }
         predictor = NoisePredictor(weights, **how)
         network = None if self._head.name == "typicality" else SelfForgedNetwork(weights, **how)
+        # Only a GPU wants batches; meanwhile a thread can prepare the next slice.
+        self._workers = slices_at_a_time(threads, beside_gpu=predictor.network.wants_batches)
         self._meter = SliceMeter(predictor, weights.card, network)
-        self.runtime = predictor.runtime
+        self.networks = tuple(each.network for each in (predictor, network) if each is not None)
         self._last: tuple[ref[Scan], int, PlaceEvidence | None] | None = None
+
+    @property
+    def runtime(self) -> str:
+        """What runs its networks, for people; a GPU may refuse later what it was asked for first."""
+        return self.networks[0].runtime
 
     @property
     def name(self) -> str:

@@ -39,9 +39,10 @@ def load_detector(
     threads
         CPU threads; None for all that this process may use.
     device
-        ``"cuda"`` for an NVIDIA GPU, ``"cpu"``, or ``"auto"`` for the GPU where onnxruntime's build for CUDA finds one.
+        ``"cuda"`` for an NVIDIA GPU, ``"cpu"``, or ``"auto"`` for the GPU where torch (the extra ``gpu``) or
+        onnxruntime's build for CUDA finds one.
     precision
-        ``"float32"``, or ``"auto"`` for bfloat16 where the extra ``fast`` is there and the processor is quick at it.
+        ``"float32"``, or ``"auto"`` for bfloat16 where the GPU is quick at it, or the processor with the extra ``fast``.
 
     Raises
     ------

@@ -43,7 +43,7 @@ class ScanMeasurer:
         network = SelfForgedNetwork(weights, threads=threads, calls=threads) if len(heads_in(weights)) > 1 else None
         predictor = NoisePredictor(weights, threads=threads, calls=threads)
         self._meter = SliceMeter(predictor, weights.card, network)
-        self._workers = slices_at_a_time(threads)
+        self._workers = slices_at_a_time(threads, beside_gpu=predictor.network.wants_batches)
         self._kept = Checkpoints(folder, weights, predictor.runtime)
 
     def place(self, scan: Scan | PlannedScan) -> Path:

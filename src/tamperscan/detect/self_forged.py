@@ -66,6 +66,11 @@ class SelfForgedNetwork:
     calls, device, precision
         As for `tamperscan.diffusion.networks.open_network`.
 
+    Attributes
+    ----------
+    network
+        The network itself.
+
     Raises
     ------
     WeightsError
@@ -83,7 +88,7 @@ class SelfForgedNetwork:
     ) -> None:
         self.facts = read_facts(weights)
         self.stride = weights.card.stride
-        self._network = open_network(
+        self.network = open_network(
             weights.folder / HEAD_FILE,
             threads=threads,
             calls=calls,
@@ -111,7 +116,7 @@ class SelfForgedNetwork:
             "image": pad_to_stride(image[None], self.stride)[None],
             "noise": pad_to_stride(noise, self.stride)[None],
         }
-        return self._network.run(inputs)[0, :, :rows, :columns]
+        return self.network.run(inputs)[0, :, :rows, :columns]
 
 
 def read_facts(weights: Weights) -> HeadFacts:

@@ -1,8 +1,8 @@
 """Open a network with the quickest runtime that is installed.
 
 ``onnxruntime`` in float32 comes with every install. ``openvino`` (an extra) runs the same file in bfloat16 where the
-processor multiplies that faster, which takes a fraction of the time. onnxruntime's build for CUDA is used where it is
-installed and there is a device.
+processor multiplies that faster, which takes a fraction of the time. On a GPU it is torch (the extra ``gpu``) in
+bfloat16, or else onnxruntime's build for CUDA, where they are installed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tamperscan.diffusion.gpu import torch_has_gpu, torch_may_have_gpu
 from tamperscan.diffusion.openvino_runtime import OpenVinoNetwork, openvino_is_fast
 from tamperscan.diffusion.runtime import OnnxNetwork, cuda_is_there
 from tamperscan.errors import WeightsError
@@ -70,13 +71,32 @@ def open_network(
     """
     if device not in DEVICES:
         raise WeightsError(f"there is no device '{device}'. Choose {', '.join(DEVICES)}.")
-    if device == "cuda" and not cuda_is_there():
-        raise WeightsError(
-            "no CUDA device can be used: onnxruntime's build for CUDA is missing, or there is no GPU. Install"
-            " onnxruntime-gpu in the place of onnxruntime, or choose the device cpu."
-        )
-    if device == "cuda" or (device == "auto" and cuda_is_there()):
-        return OnnxNetwork(path, threads=threads, calls=calls, advice=advice, cuda=True)
+    if device != "cpu" and (network := _on_gpu(path, threads, calls, advice, device, precision)) is not None:
+        return network
     if precision == "auto" and openvino_is_fast():
         return OpenVinoNetwork(path, threads=threads, calls=calls, advice=advice)
     return OnnxNetwork(path, threads=threads, calls=calls, advice=advice)
+
+
+def _on_gpu(
+    path: Path, threads: int | None, calls: int, advice: str, device: Device, precision: Precision
+) -> Network | None:
+    """Load a network for a GPU; None where there is none, or nothing that runs it there, and it was not asked for."""
+    told: WeightsError | None = None
+    if (device == "cuda" or torch_may_have_gpu()) and torch_has_gpu():
+        from tamperscan.diffusion.torch_runtime import TorchNetwork
+
+        try:
+            return TorchNetwork(path, precision=precision, advice=advice)
+        except WeightsError as error:
+            # onnxruntime knows operators that ours does not, and tells of a damaged file as well.
+            told = error
+    if cuda_is_there():
+        return OnnxNetwork(path, threads=threads, calls=calls, advice=advice, cuda=True)
+    if device == "cuda":
+        raise told or WeightsError(
+            "no CUDA device can be used: there is no GPU, or nothing is installed that runs networks on it. Install"
+            " torch with CUDA (pip install 'tamperscan[gpu]') or onnxruntime-gpu in the place of onnxruntime, or"
+            " choose the device cpu."
+        )
+    return None

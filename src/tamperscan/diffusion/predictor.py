@@ -39,6 +39,8 @@ class NoisePredictor:
     ----------
     runtime
         What runs the network, for people.
+    network
+        The network itself.
 
     Raises
     ------
@@ -56,7 +58,7 @@ class NoisePredictor:
         precision: Precision = "auto",
     ) -> None:
         self.stride = weights.card.stride
-        self._network = open_network(
+        self.network = open_network(
             weights.network_path,
             threads=threads,
             calls=calls,
@@ -64,7 +66,7 @@ class NoisePredictor:
             precision=precision if weights.card.kind == "low-noise" else "float32",
             advice="Make the weights anew.",
         )
-        self.runtime = self._network.runtime
+        self.runtime = self.network.runtime
 
     def predict(self, image: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict the noise of one image at several levels.
@@ -80,7 +82,7 @@ class NoisePredictor:
         -------
         float32 ``[level, row, column]``: the standardised noise.
         """
-        if self._network.wants_batches:
+        if self.network.wants_batches:
             return self.predict_batch(np.repeat(image[None], len(levels), axis=0), levels)
         return np.concatenate([self.predict_batch(image[None], np.array([level])) for level in levels])
 
@@ -100,5 +102,5 @@ class NoisePredictor:
         """
         rows, columns = images.shape[1:]
         padded = pad_to_stride(images, self.stride)[:, None].astype(np.float32, copy=False)
-        noise = self._network.run({"image": padded, "level": levels.astype(np.float32, copy=False)})
+        noise = self.network.run({"image": padded, "level": levels.astype(np.float32, copy=False)})
         return noise[:, 0, :rows, :columns]
