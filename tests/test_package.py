@@ -12,6 +12,7 @@ import pytest
 
 import tamperscan
 from tamperscan.data import packaged_weights, sample_path, weights_path
+from tamperscan.diffusion.gpu import _NEEDED, torch_may_have_gpu
 from tamperscan.errors import WeightsError
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +58,7 @@ def test_public_names_need_no_torch():
 
 
 @pytest.mark.skipif("ct" not in packaged_weights(), reason="no packaged weights")
+@pytest.mark.skipif(torch_may_have_gpu(), reason="there is a GPU, which torch is loaded for")
 def test_screening_needs_no_torch_and_nothing_that_takes_long_to_load():
     loaded = modules_loaded_by(
         "import tamperscan\nfrom tamperscan.data import sample_path\n"
@@ -136,6 +138,7 @@ def test_plain_install_has_no_training_package():
 def test_extras():
     extras = PROJECT["optional-dependencies"]
     assert names_of(extras["train"]) == set(TRAINING)
+    assert names_of(extras["gpu"]) == set(_NEEDED)
     assert {"pytest", "ruff", "mypy"} <= names_of(extras["dev"])
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from tamperscan.cli import bench_compare
 from tamperscan.cli.bench import app
+from tamperscan.diffusion.gpu import gpu_is_there
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,6 +101,15 @@ def test_the_whole_command(tamperscan, tmp_path):
     assert {one["name"] for one in told["contenders"]} == {"high-pass", "high-pass, both sides", "padim"}
     assert told["data"][0]["authentic"] == 2
     assert "0 slices measured anew" in again.stderr
+
+
+@pytest.mark.skipif(gpu_is_there(), reason="there is a CUDA device")
+def test_without_a_gpu_its_speed_is_not_measured(tamperscan, tmp_path):
+    done = tamperscan("bench", "gpu", "--data", tmp_path, "--write", tmp_path / "page.md")
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "no GPU" in done.stderr
+    assert not (tmp_path / "page.md").exists()
 
 
 def test_what_is_missing_is_told_in_a_line(tamperscan, tmp_path):

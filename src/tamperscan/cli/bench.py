@@ -14,6 +14,7 @@ from tamperscan.cli.bench_compare import EPILOG, compare
 from tamperscan.cli.bench_evidence import evidence
 from tamperscan.cli.bench_explain import explain
 from tamperscan.cli.bench_faults import faults
+from tamperscan.cli.bench_gpu import gpu
 from tamperscan.cli.bench_mr import mr
 from tamperscan.cli.bench_node import node
 from tamperscan.cli.bench_nodules import nodules
@@ -46,6 +47,7 @@ app.command("compare", hidden=True, epilog=EPILOG)(compare)
 app.command("explain", epilog="Example: tamperscan bench explain --data ../shared/data --out runs/explain")(explain)
 app.command("nodules", epilog="Example: tamperscan bench nodules --write docs/results.md")(nodules)
 app.command("faults", epilog="Example: tamperscan bench faults --out runs/bench-faults")(faults)
+app.command("gpu", epilog="Example: tamperscan bench gpu --write docs/results.md")(gpu)
 app.command("node", epilog="Example: tamperscan bench node --out runs/bench-node")(node)
 app.command("volumes", epilog="Example: tamperscan bench volumes --out runs/bench-volumes")(volumes)
 app.command("evidence", epilog="Example: tamperscan bench evidence --write docs/results.md")(evidence)

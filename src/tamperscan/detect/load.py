@@ -42,7 +42,8 @@ def load_detector(
         ``"cuda"`` for an NVIDIA GPU, ``"cpu"``, or ``"auto"`` for the GPU where torch (the extra ``gpu``) or
         onnxruntime's build for CUDA finds one.
     precision
-        ``"float32"``, or ``"auto"`` for bfloat16 where the GPU is quick at it, or the processor with the extra ``fast``.
+        ``"float32"``, or ``"auto"`` for bfloat16 where the GPU is quick at it, or where the extra ``fast`` is there and
+        the processor is.
 
     Raises
     ------

@@ -121,7 +121,7 @@ class TorchNetwork:
             self._stream = torch.cuda.Stream() if on_gpu else None  # type: ignore[no-untyped-call]
             if on_gpu and capture is None:
                 capture = partial(capture_graph, pool=torch.cuda.graph_pool_handle())
-            self._capture = capture
+            self._capture, self._recorded = capture, capture is not None
             self._programs: OrderedDict[tuple[torch.Size, ...], Program] = OrderedDict()
             self.watch: Callable[[], AbstractContextManager[object]] = nullcontext
             self.runtime = self._describe()
@@ -135,7 +135,7 @@ class TorchNetwork:
             program = self._program(given)
             with self.watch():
                 output = program(given)
-                result = torch.empty(output.shape, pin_memory=self._stream is not None)
+                result = torch.empty(output.shape, dtype=output.dtype, pin_memory=self._stream is not None)
                 result.copy_(output, non_blocking=True)
             done = None if self._stream is None else self._stream.record_event(_event())
         if done is not None:
@@ -187,11 +187,11 @@ class TorchNetwork:
             self._stream.synchronize()
 
     def _describe(self) -> str:
-        how = [f"torch {torch.__version__}", self._precision]
-        if self._stream is None:
-            return ", ".join((*how, "CPU"))
-        graphs = "CUDA graphs" if self._capture is not None else "CUDA without graphs"
-        return ", ".join((*how, graphs, torch.cuda.get_device_name()))
+        where = "CPU" if self._stream is None else torch.cuda.get_device_name()
+        words = [f"torch {torch.__version__}", self._precision, where]
+        if self._recorded:
+            words.append("CUDA graphs" if self._capture is not None else "without CUDA graphs")
+        return ", ".join(words)
 
 
 def _event() -> torch.cuda.Event:
