@@ -6,7 +6,7 @@ import time
 import pytest
 from threadpoolctl import threadpool_info
 
-from tamperscan.detect.ahead import map_ahead
+from tamperscan.detect.ahead import map_ahead, slices_at_a_time
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -55,3 +55,8 @@ def test_products_of_matrices_take_one_thread_beside_other_workers():
     before = threads(None)
     assert all(count == 1 for counts in map_ahead(threads, range(3), 2) for count in counts)
     assert threads(None) == before
+
+
+def test_a_single_thread_prepares_a_slice_while_a_gpu_is_at_work_on_another():
+    assert [slices_at_a_time(threads) for threads in (1, 2, 4)] == [1, 3, 5]
+    assert [slices_at_a_time(threads, beside_gpu=True) for threads in (1, 2, 4)] == [2, 3, 5]

@@ -5,6 +5,7 @@ import pytest
 
 from tamperscan.data import packaged_weights, sample_path, weights_path
 from tamperscan.detect.load import load_detector
+from tamperscan.diffusion import networks
 from tamperscan.diffusion.networks import open_network
 from tamperscan.scan import read_scan
 
@@ -100,6 +101,26 @@ def test_a_result_is_the_caller_s_own():
 
 def test_many_threads_at_once_on_a_cpu():
     same_from_many_threads(network(device="cpu", capture=Recorder()))
+
+
+def test_a_detector_hands_whole_batches_over_and_gives_the_same_verdict(monkeypatch):
+    """All but the device: networks by torch in bfloat16, sizes recorded, several slices at a time."""
+    batches = set()
+
+    class Noting(TorchNetwork):
+        def run(self, inputs):
+            batches.add((len(inputs["image"]), tuple(sorted(inputs))))
+            return super().run(inputs)
+
+    scan = read_scan(sample_path())
+    other = load_detector("ct", device="cpu", threads=1, precision="float32").screen(scan)
+    how = {"device": "cpu", "precision": "bfloat16", "capture": Recorder()}
+    monkeypatch.setattr(networks, "_on_gpu", lambda path, *others: Noting(path, advice="", **how))
+    ours = load_detector("ct", threads=1).screen(scan)
+    assert "bfloat16" in ours.settings["runtime"]
+    assert (ours.verdict, len(ours.findings)) == (other.verdict, len(other.findings))
+    assert ours.score == pytest.approx(other.score, rel=0.02)
+    assert (2, ("image", "level")) in batches
 
 
 def same_from_many_threads(ours):
