@@ -1,4 +1,5 @@
 import re
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -151,3 +152,26 @@ def test_memory_that_runs_out_while_modules_are_loaded(module, error):
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 3
     assert run.stderr == "Error: not enough memory. End other programs, allow more, or give less at a time.\n"
+
+
+@pytest.mark.parametrize("debugging", ["", "1"])
+@pytest.mark.parametrize("where", ["thread", "finaliser"])
+def test_memory_that_runs_out_where_nobody_can_catch_it(where, debugging):
+    program = (
+        "import sys, threading\n"
+        "def fail(*_): raise MemoryError\n"
+        "def command():\n"
+        f"    if {where!r} == 'thread':\n"
+        "        thread = threading.Thread(target=fail); thread.start(); thread.join()\n"
+        "    else:\n"
+        "        type('Fails', (), {'__del__': fail})()\n"
+        "    sys.exit(0)\n"
+        "import tamperscan.cli.main\n"
+        "tamperscan.cli.main.main = command\n"
+        "from tamperscan.__main__ import main\n"
+        "main()"
+    )
+    environment = {**os.environ, "TAMPERSCAN_DEBUG": debugging}
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
+    assert ("Traceback" in run.stderr) == bool(debugging)
+    assert ("not enough memory" in run.stderr) != bool(debugging)
