@@ -72,8 +72,8 @@ def test_ray_that_never_starts_is_not_waited_for_for_ever(run_with, monkeypatch)
 
 
 def test_a_run_that_has_started_takes_its_time(run_with, monkeypatch):
-    monkeypatch.setattr(supervisor, "START_SECONDS", 1.0)
-    assert run_with(STARTED + "time.sleep(1.5)\n" + END)[1] == ["started"]
+    monkeypatch.setattr(supervisor, "START_SECONDS", 4.0)
+    assert run_with(STARTED + "time.sleep(4.5)\n" + END)[1] == ["started"]
 
 
 def test_and_no_end_of_them(run_with):

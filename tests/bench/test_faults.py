@@ -94,7 +94,7 @@ class Careless(Trial):
             f"out = pathlib.Path({str(out)!r})\n"
             "name = 'a.json' if not list(out.iterdir()) else 'a-2.json'\n"
             "file = open(out / name, 'w')\n"
-            "file.write('[1, '); file.flush(); time.sleep(0.4)\n"
+            "file.write('[1, '); file.flush(); time.sleep(1.0)\n"
             "file.write('2]'); file.close()\n"
         )
         return ["-c", code]
@@ -121,7 +121,7 @@ def test_a_command_is_killed_at_its_moment(tmp_path):
     result = run_command(["weights", "check", "ct"], tmp_path, kill=Moment(0.05))
     assert result.killed
     assert result.code == -signal.SIGKILL
-    assert result.seconds < 5
+    assert result.seconds < 30
 
 
 @linux

@@ -104,9 +104,9 @@ def test_noise_of_mr_is_a_part_of_its_range():
 def test_long_series_takes_no_longer_than_a_short_one():
     one = chest_scan(0, 1).voxels[:, ::2, ::2]
     long = scan_of(np.broadcast_to(one, (2000, *one.shape[1:])), spacing_mm=(0.5, 2.4, 2.4), sha256="")
-    begun = time.monotonic()
+    begun = time.process_time()
     measure_acquisition(long)
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10
 
 
 def test_dictionary_and_back():

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 from tamperscan.serve.home import Home
 from tamperscan.serve.refusals import MOST_A_SECOND, Refusals
@@ -17,7 +18,7 @@ def test_a_refusal_is_audited(tmp_path):
 
 def test_of_a_flood_of_refusals_most_are_only_counted(tmp_path, monkeypatch):
     home, now = Home(tmp_path), [0.0]
-    monkeypatch.setattr("tamperscan.serve.refusals.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("tamperscan.serve.refusals.time", SimpleNamespace(monotonic=lambda: now[0]))
     refusals = Refusals(home)
     for _ in range(10 * MOST_A_SECOND):
         refusals.tell("calling AE title not recognized", sender="FLOOD")

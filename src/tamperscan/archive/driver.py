@@ -57,18 +57,19 @@ class Pulse:
     def __init__(self, answers: Callable[[], bool], gone: Callable[[], None]) -> None:
         self._answers, self._gone = answers, gone
         self._last = time.monotonic()
+        self._over = threading.Event()
         for work in (self._ask, self._watch):
             threading.Thread(target=work, name="pulse", daemon=True).start()
 
     def _ask(self) -> None:
-        while True:
+        while not self._over.wait(ASKED_EVERY):
             if self._answers():
                 self._last = time.monotonic()
-            time.sleep(ASKED_EVERY)
 
     def _watch(self) -> None:
         while time.monotonic() - self._last < GONE_AFTER:
             time.sleep(ASKED_EVERY)
+        self._over.set()
         self._gone()
 
 

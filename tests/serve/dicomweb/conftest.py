@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -82,5 +83,6 @@ def archive():
 def no_pauses(monkeypatch):
     """Pauses between attempts, noted rather than waited for."""
     pauses: list[float] = []
-    monkeypatch.setattr("tamperscan.serve.dicomweb.client.time.sleep", pauses.append)
+    # Not the module that all threads share: some of them sleep as well.
+    monkeypatch.setattr("tamperscan.serve.dicomweb.client.time", SimpleNamespace(sleep=pauses.append))
     return pauses

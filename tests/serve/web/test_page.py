@@ -59,7 +59,7 @@ def address(home):
     ) as server:
         yield re.search(r"http://\S+[^/\s]", server.stdout.readline()).group()
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ def test_address_can_be_opened():
 
 
 def test_a_browser_that_comes_at_once_is_let_in():
-    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname(), timeout=5):
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname(), timeout=30):
         pass
 
 
