@@ -112,7 +112,7 @@ def test_the_head_uses_the_cores_that_the_process_may_use(made):
         head, predictor = (each(weights, precision="float32") for each in (SelfForgedNetwork, NoisePredictor))
     finally:
         os.sched_setaffinity(0, allowed)
-    assert [each._network._session.get_session_options().intra_op_num_threads for each in (head, predictor)] == [1, 1]
+    assert [each.network._session.get_session_options().intra_op_num_threads for each in (head, predictor)] == [1, 1]
 
 
 def test_a_process_that_forges_draws_the_same(run, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tamperscan.detect.ahead import map_ahead
 from tamperscan.detect.calibration import Calibration, calibration_file
 from tamperscan.detect.calibration_set import source_facts, without_copies
 from tamperscan.detect.checkpoints import StoredScan
@@ -21,6 +22,7 @@ from tamperscan.detect.robust_calibration import ScoredScan, SetAside, calibrate
 from tamperscan.detect.self_forged import read_facts
 from tamperscan.detect.typicality import PatientWindows, Typicality, fit_windows, joined
 from tamperscan.detect.vetting import Copy
+from tamperscan.diffusion.runtime import usable_cores
 from tamperscan.diffusion.weights import Weights, write_card
 from tamperscan.errors import TrainingError
 from tamperscan.files import copy_file, make_folder, write_file
@@ -31,8 +33,10 @@ LearnedFrom = MeasuredScan | StoredScan
 _LEAST_PATIENTS = 5
 # Beyond so many patients, several at a time are left out: fitting once a patient would take hours.
 _MOST_FITS = 40
-MOST_WINDOWS = 500_000
-"""Windows that are learned from at most, over all patients: some 100 MB, and three times as much while fitting."""
+# Each takes three times the memory of the windows while it lasts.
+_FITS_AT_A_TIME = 2
+MOST_WINDOWS = 300_000
+"""Windows that are learned from at most, over all patients: some 60 MB."""
 
 
 def calibrate_weights(
@@ -268,8 +272,12 @@ def score_patients(
     """
     fits = fits or Fits(patients)
     scored: dict[str, list[ScoredScan]] = {}
-    for left_out in _groups(list(patients), _MOST_FITS):
-        typicality = fits.on(name for name in learned_from if name not in left_out)
+
+    def fit(left_out: Sequence[str]) -> tuple[Sequence[str], Typicality]:
+        return left_out, fits.on(name for name in learned_from if name not in left_out)
+
+    groups = _groups(list(patients), _MOST_FITS)
+    for left_out, typicality in map_ahead(fit, groups, min(_FITS_AT_A_TIME, usable_cores())):
         for name in left_out:
             scored[name] = [_scored(scan.load(), head_for(name, typicality)) for scan in patients[name]]
         progress(len(scored), len(patients))
