@@ -4,7 +4,7 @@ from archive_maker import find, make_series
 from dicom_maker import hounsfield
 
 import tamperscan
-from tamperscan.archive.places import Place
+from tamperscan.archive.places import Place, _file_system
 from tamperscan.archive.reading import pack, read_series
 from tamperscan.archive.sources import parse_sources
 from tamperscan.errors import ArchiveError
@@ -74,6 +74,56 @@ def test_prefixes_of_an_object_store(index, tmp_path):
     (found,) = Discovery(index, Read, lambda _: None).under(root)
     assert read_series(found).scans[0].voxels.shape == (3, 20, 24)
     assert [path for path, _ in index.unreadable()] == [f"file://{tmp_path}/bucket/ct/junk.dcm"]
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """An S3 service on this machine, and a function that puts a folder into a bucket of it."""
+    moto = pytest.importorskip("moto.server", reason="needs moto, an S3 service (the extra dev)")
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    for name, value in {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "reader",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    _file_system.cache_clear()
+
+    def put(folder, name):
+        import boto3
+
+        store = boto3.client("s3")
+        store.create_bucket(Bucket=name)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                store.upload_file(str(path), name, str(path.relative_to(folder)))
+
+    yield put
+    server.stop()
+    _file_system.cache_clear()
+
+
+def test_a_bucket(index, tmp_path, bucket):
+    from archive_maker import Read
+
+    from tamperscan.archive.discovery import Discovery
+
+    make_series(tmp_path / "in" / "ct" / "a", "1.1", 3)
+    make_series(tmp_path / "in" / "ct" / "b", "1.2", 2)
+    make_series(tmp_path / "in" / "mr", "1.3", 2)
+    (tmp_path / "in" / "ct" / "junk.dcm").write_bytes(b"junk")
+    bucket(tmp_path / "in", "scans")
+    (root,) = parse_sources(["s3://scans/ct"], []).roots
+    found = list(Discovery(index, Read, lambda _: None).under(root))
+    read = {each.scans[0].scan.sha256 for each in map(read_series, found)}
+    assert read == {tamperscan.read_scan(tmp_path / "in" / "ct" / name).sha256 for name in "ab"}
+    assert [path for path, _ in index.unreadable()] == ["s3://scans/ct/junk.dcm"]
+    with pytest.raises(ArchiveError, match=r"s3://nobody/ct"):
+        parse_sources(["s3://nobody/ct"], [])
 
 
 @pytest.mark.parametrize(
