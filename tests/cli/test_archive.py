@@ -29,6 +29,22 @@ def screened(tmp_path_factory):
     return folder, json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("mebibytes", [400, 1400])
+def test_too_little_address_space_is_told_at_once(tmp_path, mebibytes):
+    resource = pytest.importorskip("resource", reason="this system has no such limits")
+    refused = subprocess.run(
+        [sys.executable, "-m", "tamperscan", "archive", str(tmp_path), "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (mebibytes * 2**20,) * 2),
+    )
+    assert refused.returncode == 3
+    assert refused.stderr.count("\n") == 1
+    assert "ulimit -v" in refused.stderr
+
+
 def test_a_run(screened):
     folder, told = screened
     assert told["run"]["series"] == told["series"] == 3

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tamperscan.archive.sources import ArchiveSources
     from tamperscan.serve.dicomweb.access import Access
 
+LEAST_ADDRESS_SPACE = 3 * 2**29
+"""Bytes. With 1.45e9 Ray did not start; a small archive has been screened with 2.2e9."""
+
 app = new_app()
 
 
@@ -82,6 +85,7 @@ def archive(
         raise typer.BadParameter("needs a SOURCE to screen, or --summary", param_hint="SOURCE")
     done: dict[str, Any] = {}
     if sources:
+        _check_memory()
         from tamperscan.archive.cluster import Engine, load_ray
         from tamperscan.archive.detectors import describe_detectors, load_detectors
         from tamperscan.archive.manifest import Settings, check, make_manifest
@@ -105,6 +109,22 @@ def archive(
         with ArchiveProgress() as progress:
             done = supervise(run, progress.listen)
     _sum_up(out, done, as_json=as_json)
+
+
+def _check_memory() -> None:
+    """Say at once that a limit on the process is too low: an OpenBLAS that gets no memory asks for it for ever."""
+    try:
+        import resource
+    except ImportError:  # not on this system
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= limit < LEAST_ADDRESS_SPACE:
+        from tamperscan.errors import ArchiveError
+
+        raise ArchiveError(
+            f"This process may have {limit / 2**30:.1f} GiB of address space, and Ray does not start with less than"
+            f" {LEAST_ADDRESS_SPACE / 2**30:g}. Raise the limit (ulimit -v)."
+        )
 
 
 def _access(sources: ArchiveSources, credentials: Path | None, ca_file: Path | None, timeout: float) -> Access | None:
