@@ -64,7 +64,8 @@ def read_torch_graph(path: Path, *, bfloat16: bool, advice: str) -> TorchGraph:
         If the file is damaged, or holds an operator that is not known.
     """
     try:
-        graph = onnx.load(path).graph
+        # Whose weights these are is not known: other files that they name are not read.
+        graph = onnx.load(path, load_external_data=False).graph
         module = _Conversion(graph, bfloat16).module()
         example = tuple(_example(entry) for entry in graph.input)
         with torch.inference_mode():
