@@ -1,5 +1,7 @@
 """Reading a series in a process of its own."""
 
+import time
+
 import numpy as np
 import pytest
 from archive_maker import find, make_series
@@ -45,6 +47,21 @@ def test_a_series_that_takes_too_long_fails_and_says_so(index, tmp_path):
     assert (read.scans, read.missing) == ((), 1)
     assert read.problems[0].startswith("takes longer than the 0.005 s that reading one series may take")
     assert read_apart(found).missing == 0  # the same reader goes on
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_time_that_is_over_while_a_finaliser_runs_is_over_all_the_same():
+    class Slow:
+        def __del__(self):
+            time.sleep(0.05)
+
+    def work(seconds):
+        Slow()
+        time.sleep(seconds)
+
+    for seconds in (0, 30):
+        with pytest.raises(reading_apart._TooLongError), reading_apart._no_longer_than(0.01):
+            work(seconds)
 
 
 def test_a_series_that_takes_too_much_memory_fails_alone(index, tmp_path):

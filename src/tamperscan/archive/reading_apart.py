@@ -33,6 +33,7 @@ SECONDS_A_SERIES: Final = 1800.0
 """What reading and decoding a series may take; one of thousands of compressed slices takes minutes."""
 
 _KINDS: Final = ("<i2", "<f4")
+_AGAIN_SECONDS: Final = 1.0
 
 
 class _TooLongError(BaseException):
@@ -121,13 +122,20 @@ def _memory() -> Iterator[BinaryIO]:
 
 @contextmanager
 def _no_longer_than(seconds: float) -> Iterator[None]:
+    over = False
+
     def end(number: int, frame: FrameType | None) -> None:
+        nonlocal over
+        over = True
         raise _TooLongError
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again and again: what is raised while a finaliser runs is only printed.
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
     try:
         yield
+        if over:
+            raise _TooLongError
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
