@@ -4,7 +4,6 @@ import random
 import signal
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from tamperscan.bench.faults_page import faults_page
 from tamperscan.bench.faults_process import Ended, Limits, Moment, run_command
 from tamperscan.bench.faults_trial import Row, Trial, misbehaviour
 from tamperscan.bench.node_instances import write_series
+from tamperscan.bench.process_tree import stat_of
 from tamperscan.errors import BenchError
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
@@ -217,7 +217,7 @@ def test_what_runs_in_another_session_is_killed_too(tmp_path, monkeypatch):
 
 def is_alive(pid):
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = stat_of(pid)[0]
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"  # one that nobody has waited for is there still

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tamperscan.bench.memory import write_series
+from tamperscan.bench.process_tree import stat_of
 from tamperscan.errors import BenchError
 from tamperscan.scan import Scan
 
@@ -163,8 +164,7 @@ def below(pid: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents.setdefault(int(fields[1]), []).append(int(entry.name))
+                parents.setdefault(int(stat_of(int(entry.name))[1]), []).append(int(entry.name))
     found: list[int] = []
     level = [pid]
     while level:

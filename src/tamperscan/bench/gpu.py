@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tamperscan.bench.gpu_clock import DeviceLimits, GpuClock, covered, measure_limits
-from tamperscan.bench.machine import package_versions, processor_name
 from tamperscan.bench.operations import Operations, count_operations
 from tamperscan.bench.speed_series import evenly, long_series
+from tamperscan.bench.speed_subject import SpeedSubject, describe
+from tamperscan.bench.stages import NETWORKS
 from tamperscan.bench.timing import Timing
 from tamperscan.detect.detector import Detector
 from tamperscan.detect.load import load_detector
@@ -23,7 +24,7 @@ from tamperscan.diffusion.torch_runtime import TorchNetwork
 from tamperscan.errors import BenchError
 from tamperscan.scan import Scan
 
-PREDICTOR, HEAD = "noise predictor", "self-forged head"
+PREDICTOR, HEAD = NETWORKS
 # Slices of the series that the networks are timed on by themselves.
 _ALONE = 32
 
@@ -54,17 +55,11 @@ class NetworkTime:
 
 
 @dataclass(frozen=True)
-class GpuSpeed:
+class GpuSpeed(SpeedSubject):
     """Speed on a GPU.
 
     Attributes
     ----------
-    detector, weights_sha256, runtime
-        What was measured, and what runs its networks.
-    source, slices, shape
-        The series, how many slices of it, and their (rows, columns).
-    processor, cores, threads, versions
-        The machine beside the GPU.
     screening
         The whole screening, a slice.
     waits
@@ -77,16 +72,6 @@ class GpuSpeed:
         Of the GPU.
     """
 
-    detector: str
-    weights_sha256: str
-    runtime: str
-    source: str
-    slices: int
-    shape: tuple[int, int]
-    processor: str
-    cores: int
-    threads: int
-    versions: Mapping[str, str]
     screening: Timing
     waits: tuple[float, ...]
     pixels: float
@@ -144,16 +129,7 @@ def measure_gpu(
     report(repeats + 3, repeats + 3)
     seconds = [wall / long_scan for wall, _ in runs]
     return GpuSpeed(
-        detector=subject.name,
-        weights_sha256=subject.weights.sha256,
-        runtime=subject.runtime,
-        source=scan.name,
-        slices=long_scan,
-        shape=scan.shape[1:],
-        processor=processor_name(),
-        cores=usable_cores(),
-        threads=count,
-        versions=package_versions(),
+        **vars(describe(subject, scan, count)),
         screening=Timing("our whole screening", sorted(seconds)[len(seconds) // 2], tuple(seconds)),
         waits=tuple(1 - busy / wall for wall, busy in runs),
         pixels=pixels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tamperscan.bench.document import Provenance
 from tamperscan.bench.gpu import GpuSpeed, NetworkTime
 from tamperscan.bench.gpu_clock import DeviceLimits
+from tamperscan.bench.speed_subject import subject_words
 from tamperscan.bench.tables import number, paragraph, table
 
 
@@ -16,14 +17,7 @@ def gpu_page(result: GpuSpeed, origin: Provenance) -> str:
 
 
 def _head(result: GpuSpeed, origin: Provenance) -> str:
-    rows, columns = result.shape
-    return paragraph(
-        origin.markdown(),
-        f"Detector: {result.detector}, weights SHA-256 `{result.weights_sha256[:16]}`, run by {result.runtime}.",
-        f"A series of {result.slices} slices of {rows} x {columns} pixels: all of {result.source}, repeated forth and",
-        f"back. Beside the GPU {result.processor}, {result.cores} cores, {result.threads} threads;",
-        f"{', '.join(f'{name} {version}' for name, version in result.versions.items())}.",
-    )
+    return paragraph(origin.markdown(), *subject_words(result, beside="Beside the GPU "))
 
 
 def _words(result: GpuSpeed) -> str:

@@ -84,7 +84,18 @@ def processor_seconds() -> float:
 
 def _taken(pid: int) -> float:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = stat_of(pid)
     except OSError:
         return 0.0
     return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def stat_of(pid: int) -> list[str]:
+    """Read what Linux says of a process, from its state on: what comes before is its number, and a name with anything.
+
+    Raises
+    ------
+    OSError
+        If there is no such process any more.
+    """
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

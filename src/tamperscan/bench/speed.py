@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tamperscan.bench.machine import load_average, package_versions, processor_name
+from tamperscan.bench.machine import load_average
 from tamperscan.bench.memory import CommandRun, time_command, write_series
 from tamperscan.bench.speed_series import evenly, long_series
+from tamperscan.bench.speed_subject import SpeedSubject, describe
 from tamperscan.bench.stages import NETWORKS, StageClock, time_stages
 from tamperscan.bench.tiles import score_tiles, slice_tiles
 from tamperscan.bench.timing import Taken, Timing, Way, Ways, time_by_turns, timed
@@ -69,21 +70,11 @@ class Network:
 
 
 @dataclass(frozen=True)
-class SpeedResult:
+class SpeedResult(SpeedSubject):
     """Speed, memory and limits.
 
     Attributes
     ----------
-    detector, weights_sha256, runtime
-        What was measured, and what runs its networks.
-    source
-        The slices that it was measured on.
-    slices, shape
-        How many, and their (rows, columns).
-    cores, threads
-        Cores that the process may use, and threads that were used.
-    processor, versions
-        The machine, and versions of what counts.
     load
         The machine's load average of the last minute, before and after.
     timings
@@ -102,16 +93,6 @@ class SpeedResult:
         What could not be measured, and why.
     """
 
-    detector: str
-    weights_sha256: str
-    runtime: str
-    source: str
-    slices: int
-    shape: tuple[int, int]
-    cores: int
-    threads: int
-    processor: str
-    versions: Mapping[str, str]
     load: tuple[float, float]
     timings: Mapping[str, Timing]
     official_batch: int | None
@@ -177,16 +158,7 @@ def measure_speed(
         steps.step()
         command = time_command(study, detector, long_scan, repeats, missing, steps.step)
     return SpeedResult(
-        detector=subject.name,
-        weights_sha256=subject.weights.sha256,
-        runtime=subject.runtime,
-        source=scan.name,
-        slices=long_scan,
-        shape=scan.shape[1:],
-        cores=usable_cores(),
-        threads=count,
-        processor=processor_name(),
-        versions=package_versions(),
+        **vars(describe(subject, scan, count)),
         load=(before, load_average()),
         timings=timings,
         official_batch=batch,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tamperscan.bench.document import Provenance
 from tamperscan.bench.memory import CommandRun
 from tamperscan.bench.speed import SpeedResult
+from tamperscan.bench.speed_subject import subject_words
 from tamperscan.bench.tables import number, paragraph, table
 from tamperscan.bench.timing import Timing
 from tamperscan.detect.ahead import slices_at_a_time
@@ -23,14 +24,10 @@ def speed_page(result: SpeedResult, origin: Provenance) -> str:
 
 
 def _head(result: SpeedResult, origin: Provenance) -> str:
-    rows, columns = result.shape
     repeats = len(next(iter(result.timings.values())).repeats)
     return paragraph(
         origin.markdown(),
-        f"Detector: {result.detector}, weights SHA-256 `{result.weights_sha256[:16]}`, run by {result.runtime}.",
-        f"A series of {result.slices} slices of {rows} x {columns} pixels: all of {result.source}, repeated forth and",
-        f"back. {result.processor}, {result.cores} cores, {result.threads} threads;",
-        f"{', '.join(f'{name} {version}' for name, version in result.versions.items())}.",
+        *subject_words(result),
         f"Load average before and after: {number(result.load[0], 1)} and {number(result.load[1], 1)} (the run itself",
         f"makes about {result.threads}); medians of {repeats} repeats, the least and the most in brackets.",
     )

@@ -37,8 +37,6 @@ class NoisePredictor:
 
     Attributes
     ----------
-    runtime
-        What runs the network, for people.
     network
         The network itself.
 
@@ -66,7 +64,11 @@ class NoisePredictor:
             precision=precision if weights.card.kind == "low-noise" else "float32",
             advice="Make the weights anew.",
         )
-        self.runtime = self.network.runtime
+
+    @property
+    def runtime(self) -> str:
+        """What runs the network, for people."""
+        return self.network.runtime
 
     def predict(self, image: NDArray[np.float32], levels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict the noise of one image at several levels.
