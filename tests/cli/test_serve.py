@@ -56,6 +56,6 @@ def test_serves_until_told_to_end(tmp_path):
         finally:
             process.send_signal(signal.SIGTERM)
         assert "notes.txt: is not a DICOM image" in process.stderr.read()
-        assert process.wait(60) == 0
+        assert process.wait(20) == 0
     lines = [json.loads(line) for line in (tmp_path / "home" / "audit.jsonl").read_text().splitlines()]
     assert [line["event"] for line in lines if line.get("job") == found[2]][:2] == ["received", "named"]

@@ -19,7 +19,7 @@ def test_results_come_in_the_order_of_the_items(workers):
 
 
 def test_several_items_are_worked_on_at_a_time():
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=5)
     assert len(list(map_ahead(lambda _: both.wait(), range(6), 2))) == 6
 
 

@@ -61,7 +61,7 @@ def address(home):
     ) as server:
         yield re.search(r"http://\S+[^/\s]", server.stdout.readline()).group()
         server.terminate()
-        server.wait(60)
+        server.wait(20)
 
 
 @pytest.fixture(scope="module")
